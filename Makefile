@@ -1,0 +1,95 @@
+# `make` shows what there is. Needed: python3 (3.11 or newer, with venv) and make; all else is put into .venv from PyPI.
+
+PYTHON  ?= python3
+BACKEND ?= all
+DIR     ?= .
+HOST    ?= 127.0.0.1
+PORT    ?= 8080
+ARGS    ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+PIP   := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+STAMP := $(VENV)/.anywire-setup
+PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/pyproject.toml))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo serve test check lint types contracts unit format clean distclean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "make demo BACKEND=asyncio                  one runtime instead of all installed"
+	@echo "make serve DIR=. PORT=8080 HOST=127.0.0.1 BACKEND=asyncio"
+	@echo "make unit ARGS='core/tests -k parser -x'   arguments for pytest"
+	@echo "make PYTHON=python3.13 …                   another interpreter for a new .venv"
+
+# ---- set-up ----------------------------------------------------------------------------------------------------------
+
+# An environment that was copied or moved together with its checkout still points at the old place (scripts and editable
+# installs hold absolute paths), so the stamp says where it belongs and is out of date anywhere else.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+setup: $(STAMP) ## Make .venv (done by every command that needs it, skipped when up to date)
+	@echo "$(VENV) is ready: $$($(BIN)/python --version)"
+
+$(STAMP): requirements-dev.txt VERSION $(PARTS:%=%/pyproject.toml) $(PARTS:%=%/hatch_build.py)
+	@command -v "$(PYTHON)" >/dev/null || { echo "anywire: '$(PYTHON)' not found; install Python 3.11 or newer, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "anywire: $$($(PYTHON) --version 2>&1) is too old; say make PYTHON=/path/to/python3.11 (or newer)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "anywire: '$(PYTHON)' has no venv module; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV) (about half a minute, once)"
+	@test "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" || "$(PYTHON)" -m venv --clear $(VENV)
+	@rm -f $(STAMP)
+	@$(PIP) install -qq --no-compile -r requirements-dev.txt
+	@$(PIP) install -qq --no-build-isolation $(PARTS:%=-e ./%)
+	@$(PIP) check >/dev/null || { $(PIP) check; exit 1; }
+	@echo "$(CURDIR)" > $(STAMP)
+
+# ---- use -------------------------------------------------------------------------------------------------------------
+
+demo: $(STAMP) ## The main job: mirror, verify and upload a real tree, stream 1 GiB both ways
+	@$(BIN)/anywire demo --backend $(BACKEND)
+
+serve: BACKEND := $(if $(filter all,$(BACKEND)),asyncio,$(BACKEND))
+serve: $(STAMP) ## A static file server in the foreground
+	@$(BIN)/anywire serve "$(DIR)" --host $(HOST) --port $(PORT) --backend $(BACKEND)
+
+# ---- proof -----------------------------------------------------------------------------------------------------------
+
+test: check unit ## Lint, types, import contracts and all tests
+
+check: lint types contracts ## All of `make test` that runs no test
+
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict, tests included
+	$(BIN)/mypy
+	@set -e; for part in $(filter backend-%,$(PARTS)); do \
+		files=$$(find $$part/tests -name '*.py' 2>/dev/null); \
+		[ -z "$$files" ] || { echo "$(BIN)/mypy $$part/tests"; $(BIN)/mypy $$files; }; \
+	done
+
+contracts: $(STAMP) ## import-linter: the layers, and no I/O or clock under core/
+	$(BIN)/lint-imports --no-logo
+
+unit: $(STAMP) ## pytest (ARGS=… for its arguments)
+	$(BIN)/pytest $(ARGS)
+
+format: $(STAMP) ## Let ruff rewrite the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# ---- clean-up --------------------------------------------------------------------------------------------------------
+
+CACHES := __pycache__ .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+clean: ## Remove caches and build results
+	find . \( -path ./$(VENV) -o -path ./.git \) -prune -o -type d \( -false $(CACHES:%=-o -name '%') \) -prune -exec rm -rf {} +
+	rm -rf dist build $(PARTS:%=%/dist) $(PARTS:%=%/build)
+
+distclean: clean ## And .venv
+	rm -rf $(VENV)
