@@ -1,0 +1,726 @@
+"""The connection pool's policy: which request gets which connection, and when.
+
+Theory of operation. The agent is pure: no I/O, no clock, no threads, no callbacks into a
+runtime. It never connects. It is told what happened and answers with data:
+
+* :meth:`Agent.request` decides at once and returns a :class:`Lease`: a pooled connection,
+  the right to open one, or a place in the queue (AGT-20).
+* :meth:`~Agent.opened`, :meth:`~Agent.retry`, :meth:`~Agent.freed`, :meth:`~Agent.detach`,
+  :meth:`~Agent.dropped`, :meth:`~Agent.idle_closed`, :meth:`~Agent.expire`,
+  :meth:`~Agent.destroy` report; each may grant something to queued leases and condemn
+  connections.
+* :meth:`~Agent.take_answers` hands over both: leases to wake, connections to close. The
+  agent has already forgotten a connection it wants closed, so closing may take its time,
+  fail or happen outside a lock.
+
+Accounting is synchronous: a place is free the moment the agent decides so, not when the
+socket's ``close`` event comes (Node; this is what lets AGT-35 exceed the limit, and what
+makes AGT-52 destroy more than it must). Everything may be called on a lease in any state:
+the state is checked first, a lease that is ``DONE`` is left alone.
+
+Three facts hold between calls and carry the whole algorithm (``check_invariants``):
+
+1. A name with a queue has no pooled connection.
+2. A name with a queue and room under ``max_sockets`` waits only for ``max_total_sockets``:
+   then no connection of any name is pooled, and the total is reached.
+3. So a new request never overtakes a queued one, and a place that becomes vacant goes to
+   the earliest queued request that may have it (FIFO per name, AGT-30; one order of arrival
+   over all names under a total, ASK-4).
+
+Times are seconds on any clock that does not go back; ``now`` comes from the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from anywire.core._errors import ArgumentTypeError, ArgumentValueError, ConnectionLost
+from anywire.core._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, PoolStats, Socket
+from anywire.core._pool import (
+    AGE,
+    DESTROYED,
+    DETACHED,
+    DROPPED,
+    EVICTED,
+    LIMIT,
+    NOT_PERSISTENT,
+    PEER,
+    REFUSED,
+    STALE,
+    SURPLUS,
+    TIMEOUT,
+    UNPOOLED,
+    USES,
+    Expiries,
+    Group,
+    Ready,
+    check,
+)
+
+__all__ = ["Agent"]
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+_GOLDEN: Final = 0.6180339887498949  # n * this mod 1 spreads any run of n evenly, without randomness
+
+
+def _limit(name: str, value: float | None, default: float) -> float:
+    """Check a limit; 0 and None mean the default (AGT-4, AGT-5)."""
+    if value is None or value == 0:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f'The "{name}" option must be a number. Received {value!r}')
+    if not value > 0:  # also refuses NaN
+        raise ArgumentValueError(f'The value {value!r} is invalid for option "{name}"')
+    return value
+
+
+class Agent(Generic[C, R]):
+    """The pure pool policy over connections ``C`` (hashable, compared by identity) and requests ``R``.
+
+    Not safe for threads: on threads hold one lock around each call; wake and close outside it.
+    :meth:`abandon` alone may be called from anywhere.
+
+    Attributes:
+        keep_alive: pool connections for later requests. Default False (AGT-2).
+        keep_alive_delay: seconds before TCP keep-alive probes on a pooled connection.
+            Default 1.0 (AGT-3); for the facade, the agent itself has no use for it.
+        timeout: seconds a connection may stay pooled; None or 0: for ever (AGT-6, AGT-63).
+            Read when a connection is pooled.
+        max_socket_age: seconds after opening beyond which no request starts on a connection;
+            None or 0: no limit (ASK-6). Each connection gets between 90 and 100 % of it, so that
+            a burst does not reconnect as a burst. Read when a connection is freed.
+        options: the options this agent was made with, for the connection function; ``path``
+            is None (AGT-7).
+        default_port, protocol: for requests made through this agent (AGT-9).
+        has_answers: :meth:`take_answers` has something to give.
+    """
+
+    default_max_sockets: ClassVar[float] = math.inf  # AGT-10
+    default_max_free_sockets: ClassVar[int] = 256  # AGT-5
+
+    # A server that says timeout=5 closes about then; a request we send in the last second may cross the FIN.
+    # undici takes 1 s (later 2 s) off as well.
+    hint_margin: ClassVar[float] = 1.0
+    # Names without connections whose counters and containers are kept for the next request to them.
+    max_resting_names: ClassVar[int] = 1000
+
+    def __init__(
+        self,
+        *,
+        keep_alive: bool = False,
+        keep_alive_delay: float | None = 1.0,
+        max_sockets: float | None = None,
+        max_free_sockets: float | None = None,
+        max_total_sockets: float | None = None,
+        timeout: float | None = None,
+        scheduling: str = "fifo",
+        max_socket_age: float | None = None,
+        default_port: int = 80,
+        protocol: str = "http:",
+        **options: Any,
+    ) -> None:
+        """Make an agent.
+
+        Args:
+            keep_alive: see the attribute.
+            keep_alive_delay: see the attribute; 0 and None give the default.
+            max_sockets: connections per name, used and pooled; 0 and None give
+                ``default_max_sockets``, no limit (AGT-4).
+            max_free_sockets: pooled connections per name; 0 and None give 256 (AGT-5).
+            max_total_sockets: connections over all names; 0 and None: no limit (AGT-L1).
+            timeout: see the attribute.
+            scheduling: which pooled connection is taken: ``"fifo"`` the one freed first
+                (AGT-22), ``"lifo"`` the one freed last, so that a burst's surplus can expire (AGT-L2).
+            max_socket_age: see the attribute.
+            default_port: see the attribute.
+            protocol: see the attribute.
+            **options: anything else, kept in ``options`` for the connection function.
+
+        Raises:
+            ArgumentTypeError: a limit is not a number.
+            ArgumentValueError: a limit is negative, or ``scheduling`` is unknown.
+        """
+        known = {
+            "keep_alive": (keep_alive, False),
+            "keep_alive_delay": (keep_alive_delay, 1.0),
+            "max_sockets": (max_sockets, None),
+            "max_free_sockets": (max_free_sockets, None),
+            "max_total_sockets": (max_total_sockets, None),
+            "timeout": (timeout, None),
+            "scheduling": (scheduling, "fifo"),
+            "max_socket_age": (max_socket_age, None),
+            "default_port": (default_port, 80),
+            "protocol": (protocol, "http:"),
+        }
+        given: dict[str, Any] = {key: value for key, (value, default) in known.items() if value != default}
+        # AGT-7: the HTTP path must never be taken for the path of a Unix socket.
+        self.options: dict[str, Any] = {**given, **options, "path": None}
+        self.keep_alive = keep_alive
+        self.keep_alive_delay: float = keep_alive_delay or 1.0
+        self.timeout = timeout
+        self.max_socket_age = max_socket_age
+        self.default_port = default_port
+        self.protocol = protocol
+        self.scheduling = scheduling
+        self._max_sockets = _limit("max_sockets", max_sockets, self.default_max_sockets)
+        self._max_free = _limit("max_free_sockets", max_free_sockets, self.default_max_free_sockets)
+        self._max_total = _limit("max_total_sockets", max_total_sockets, math.inf)
+
+        self._groups: dict[str, Group[C, R]] = {}
+        self._resting: OrderedDict[str, Group[C, R]] = OrderedDict()
+        self._forgotten = PoolStats()
+        self._total = 0  # connections of all names, used (connecting too) and pooled
+        self._idle: OrderedDict[C, Group[C, R]] = OrderedDict()  # pooled ones of all names, oldest first
+        self._expiries: Expiries[C] = Expiries()
+        self._ready: Ready[C, R] = Ready()
+        self._arrivals = 0
+        self._opened = 0
+        self._abandoned: deque[Lease[C, R]] = deque()
+        self._to_wake: list[Lease[C, R]] = []
+        self._to_close: list[C] = []
+        self.has_answers = False
+
+    # -- options that act when they change ---------------------------------------------------
+
+    @property
+    def max_sockets(self) -> float:
+        """Connections per name, used and pooled (AGT-4). May be changed at any time.
+
+        Raising it grants waiting requests at once. Lowering it closes surplus pooled
+        connections at once and used ones as they are freed (AGT-52). 0 and None give the default.
+        """
+        return self._max_sockets
+
+    @max_sockets.setter
+    def max_sockets(self, value: float | None) -> None:
+        self._max_sockets = _limit("max_sockets", value, self.default_max_sockets)
+        self.limits_changed()
+
+    @property
+    def max_total_sockets(self) -> float:
+        """Connections over all names (AGT-L1). May be changed like :attr:`max_sockets`."""
+        return self._max_total
+
+    @max_total_sockets.setter
+    def max_total_sockets(self, value: float | None) -> None:
+        self._max_total = _limit("max_total_sockets", value, math.inf)
+        self.limits_changed()
+
+    @property
+    def max_free_sockets(self) -> float:
+        """Pooled connections per name (AGT-5). May be changed at any time; surplus ones are closed then."""
+        return self._max_free
+
+    @max_free_sockets.setter
+    def max_free_sockets(self, value: float | None) -> None:
+        self._max_free = _limit("max_free_sockets", value, self.default_max_free_sockets)
+        self.limits_changed()
+
+    @property
+    def scheduling(self) -> str:
+        """``"fifo"`` or ``"lifo"``: which pooled connection is taken next (AGT-22, AGT-L2)."""
+        return "lifo" if self._lifo else "fifo"
+
+    @scheduling.setter
+    def scheduling(self, value: str) -> None:
+        if value not in ("fifo", "lifo"):
+            raise ArgumentValueError(f"scheduling must be 'fifo' or 'lifo'. Received {value!r}")
+        self._lifo = value == "lifo"
+
+    # -- for subclasses ------------------------------------------------------------------------
+
+    def keep_socket_alive(self, connection: C) -> bool:
+        """Called each time ``connection`` is about to be pooled; falsy: close it (AGT-54, AGT-56).
+
+        Runs in the middle of a decision: it must not call the agent. If it raises, the
+        connection is closed and the exception goes through.
+        """
+        return True
+
+    def reuse_socket(self, connection: C, request: R) -> None:
+        """Called when ``request`` takes ``connection`` out of the pool (AGT-26), not on hand-over (AGT-50).
+
+        If it raises, the connection is closed and the exception goes through.
+        """
+
+    def limits_changed(self) -> None:
+        """Apply changed limits. The limits' setters call it; a facade adds its lock and its delivery here."""
+        if self._abandoned:
+            self._drain()
+        for group in list(self._groups.values()):
+            while group.free and (group.count > self._max_sockets or len(group.free) > self._max_free):
+                connection = next(iter(group.free))
+                self._remove_idle(group, connection, LIMIT if group.count > self._max_sockets else SURPLUS)
+        while self._idle and self._total > self._max_total:
+            connection, group = next(iter(self._idle.items()))
+            self._remove_idle(group, connection, LIMIT)
+        for group in self._groups.values():
+            if group.queue and group.count < self._max_sockets:
+                self._ready.add(group)
+        self._serve_ready()
+
+    def get_name(self, options: Mapping[str, object]) -> str:
+        """The name under which connections made with ``options`` are interchangeable (AGT-13)."""
+        from anywire.core._names import http_name
+
+        return http_name(options)
+
+    # -- what happens to a request -----------------------------------------------------------
+
+    def request(self, name: str, request: R, now: float, options: Any = None) -> Lease[C, R]:
+        """A request wants a connection (AGT-20). O(1).
+
+        Args:
+            name: where to (:meth:`get_name`).
+            request: shown in :attr:`requests` while it queues.
+            now: seconds.
+            options: kept in ``lease.options``.
+
+        Returns:
+            A lease that is
+
+            1. ``ASSIGNED``, ``reused`` True: a pooled connection (AGT-20 (1), AGT-26);
+            2. ``OPEN``: open a connection, then call :meth:`opened` (AGT-20 (2)). To make room
+               under ``max_total_sockets`` the pooled connection freed longest ago may be closed;
+            3. ``QUEUED``: wait until woken, then look again (AGT-20 (3)).
+        """
+        if self._abandoned:
+            self._drain()
+        if self._expiries.heap and self._expiries.heap[0][0] <= now:
+            self.expire(now)
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = Group(name)
+        elif group.resting:
+            group.resting = False
+            del self._resting[name]
+        lease: Lease[C, R] = Lease(group, request, options)
+        if group.free:
+            self._take_idle(group, lease)
+        elif group.count < self._max_sockets and (self._total < self._max_total or self._make_room()):
+            self._grant_open(group, lease)
+        else:
+            self._arrivals += 1
+            lease._seq = self._arrivals
+            group.queue[lease] = None
+            if group.count < self._max_sockets:
+                self._ready.add(group)
+        return lease
+
+    def opened(self, lease: Lease[C, R], connection: C, now: float) -> bool:
+        """The connection of an ``OPEN`` lease is there.
+
+        Returns:
+            True: the lease is ``ASSIGNED``. False: the lease had ended meanwhile (or never
+            had the right to open); ``connection`` is among those to close.
+        """
+        if self._abandoned:
+            self._drain()
+        socket = lease._socket
+        if lease.state != OPEN or socket is None:
+            self._to_close.append(connection)
+            self.has_answers = True
+            return False
+        self._opened += 1
+        lease._group.created += 1
+        socket.connection = lease.connection = connection
+        socket.opened_at = now
+        socket.uses = 1
+        socket.spread = 1.0 - 0.1 * (self._opened * _GOLDEN % 1.0)
+        lease.state = ASSIGNED
+        return True
+
+    def retry(self, lease: Lease[C, R], now: float) -> str:
+        """The connection of an ``ASSIGNED`` lease proved stale before it was of any use.
+
+        The connection is closed. The lease keeps its place: it gets another pooled
+        connection, or the right to open one; it never goes back to the queue.
+
+        Returns:
+            The lease's state: ``ASSIGNED`` or ``OPEN`` (``DONE`` and others are left as they are).
+        """
+        if self._abandoned:
+            self._drain()
+        socket = lease._socket
+        if lease.state != ASSIGNED or socket is None:
+            return lease.state
+        if self._expiries.heap and self._expiries.heap[0][0] <= now:
+            self.expire(now)
+        group = lease._group
+        self._condemn(group, socket, STALE)
+        del group.used[socket]
+        group.count -= 1
+        self._total -= 1
+        lease.connection = None
+        lease.reused = False
+        if group.free:
+            self._take_idle(group, lease)
+        else:
+            self._grant_open(group, lease)
+        return lease.state
+
+    def freed(
+        self,
+        lease: Lease[C, R],
+        now: float,
+        *,
+        persistent: bool,
+        hint: float | None = None,
+        max_uses: int | None = None,
+    ) -> None:
+        """The exchange ended and left its connection clean (AGT-44, AGT-48 to AGT-55). O(1).
+
+        The connection goes straight to the first queued request, or into the pool, or among
+        those to close. Also right for a connection that was assigned and never touched: it is
+        passed on (AGT-58). On a lease that is not ``ASSIGNED`` it is :meth:`dropped`.
+
+        Args:
+            lease: the lease that ends.
+            now: seconds.
+            persistent: both sides allow another exchange, and the connection is whole in both
+                directions (AGT-47, AGT-49). False: close it, unflushed output is the caller's affair.
+            hint: seconds from the answer's ``Keep-Alive: timeout=``; it counts for this
+                connection until a later one replaces it. The connection stays pooled for at
+                most ``hint`` - ``hint_margin``.
+            max_uses: ``Keep-Alive: max=``: exchanges the server still serves, the one that
+                just ended included. Apache counts it down, Node repeats its total: either way
+                the connection is closed after that many.
+        """
+        if self._abandoned:
+            self._drain()
+        socket = lease._socket
+        if lease.state != ASSIGNED or socket is None:
+            self._drop(lease)
+            return
+        group = lease._group
+        if hint is not None:
+            socket.hint = hint
+        if max_uses is not None:
+            socket.max_uses = min(socket.max_uses, socket.uses - 1 + max_uses)
+        age = self.max_socket_age
+        socket.retires_at = socket.opened_at + age * socket.spread if age else math.inf
+        if not persistent or socket.hint <= 0:
+            reason = NOT_PERSISTENT
+        elif socket.uses >= socket.max_uses:
+            reason = USES
+        elif now >= socket.retires_at:
+            reason = AGE
+        elif group.count > self._max_sockets or self._total > self._max_total:
+            reason = LIMIT  # before the hand-over, unlike AGT-50/52: else a deep queue keeps a lowered limit away
+        else:
+            reason = self._keep(group, socket, lease, now)
+        if reason:
+            self._end(lease, reason)
+
+    def _keep(self, group: Group[C, R], socket: Socket[C], lease: Lease[C, R], now: float) -> str:
+        """Hand a good connection on or pool it; or say why it has to be closed."""
+        head = next(iter(group.queue)) if group.queue else None
+        if self._ready.heap:
+            earliest = self._ready.first(self._max_sockets)
+            if earliest is not None and (head is None or earliest._seq < head._seq):
+                return EVICTED  # another name came first and waits for nothing but our place
+        connection = socket.connection
+        assert connection is not None  # the lease is ASSIGNED
+        if head is not None:
+            del group.queue[head]
+            lease.state = DONE
+            lease.connection = lease._socket = None
+            group.used[socket] = head  # keeps its place in `sockets`
+            socket.uses += 1
+            group.reused += 1
+            head._socket = socket
+            head.connection = connection
+            head.reused = True
+            head.state = ASSIGNED
+            self._to_wake.append(head)
+            self.has_answers = True
+            return ""
+        if not self.keep_alive:
+            return UNPOOLED
+        if len(group.free) >= self._max_free:
+            return SURPLUS
+        life = self.timeout or math.inf
+        if socket.hint - self.hint_margin < life:
+            life = socket.hint - self.hint_margin
+            if life <= 0:
+                return TIMEOUT
+        try:
+            if not self.keep_socket_alive(connection):
+                return REFUSED
+        except BaseException:
+            self._end(lease, REFUSED)
+            raise
+        lease.state = DONE
+        lease.connection = lease._socket = None
+        del group.used[socket]
+        group.free[connection] = socket
+        self._idle[connection] = group
+        socket.idle = True
+        socket.expires_at = min(now + life, socket.retires_at)
+        if socket.expires_at < math.inf:
+            self._expiries.add(socket)
+        return ""
+
+    def dropped(self, lease: Lease[C, R]) -> None:
+        """Whatever this lease holds, it wants no more. Right in every state, any number of times. O(1).
+
+        A queued one leaves the queue. A grant goes to the next in turn (ASK-16, AGT-71, AGT-73);
+        a connection, which may be in the middle of an exchange, is closed (ASK-13).
+        """
+        if self._abandoned:
+            self._drain()
+        self._drop(lease)
+
+    def abandon(self, lease: Lease[C, R]) -> None:
+        """:meth:`dropped`, carried out by the next call of the agent.
+
+        For ``__del__``: it may run inside any line, the agent's own included and in any
+        thread, so it takes no lock and touches nothing but a deque.
+        """
+        self._abandoned.append(lease)
+
+    def detach(self, lease: Lease[C, R]) -> C | None:
+        """The connection stops being a pooled HTTP connection: upgrade, CONNECT, ``agent_remove``.
+
+        It no longer counts, and a queued request gets the place (AGT-70, AGT-79).
+
+        Returns:
+            The connection, now the caller's; None if the lease had none (then as :meth:`dropped`).
+        """
+        if self._abandoned:
+            self._drain()
+        connection = lease.connection
+        if lease.state == ASSIGNED:
+            self._end(lease, DETACHED)
+        else:
+            self._drop(lease)
+        return connection
+
+    # -- what happens to pooled connections -----------------------------------------------------
+
+    def idle_closed(self, name: str, connection: C) -> bool:
+        """A pooled connection died (AGT-61, AGT-62) or was taken away by its owner (AGT-70).
+
+        Returns:
+            True: it was pooled, is so no longer, and is the caller's to close. False: it was
+            not (it has an owner who will notice, or is already among those to close).
+        """
+        if self._abandoned:
+            self._drain()
+        group = self._groups.get(name)
+        if group is None or connection not in group.free:
+            return False
+        self._remove_idle(group, connection, PEER)
+        return True
+
+    def expire(self, now: float) -> None:
+        """Close pooled connections whose time has come (AGT-63). Also done by :meth:`request`."""
+        if self._abandoned:
+            self._drain()
+        while (socket := self._expiries.pop_due(now)) is not None:
+            connection = socket.connection
+            assert connection is not None  # it was pooled
+            self._remove_idle(self._idle[connection], connection, AGE if now >= socket.retires_at else TIMEOUT)
+
+    def next_expiry(self) -> float | None:
+        """When :meth:`expire` will next have something to do, in seconds on the caller's clock, or None."""
+        return self._expiries.next()
+
+    def destroy(self) -> None:
+        """Close every connection, pooled ones first (AGT-82), and fail every request that has none yet.
+
+        All leases end with ``error`` set and are woken (AGT-84; queued ones too, unlike
+        AGT-85). The agent remains usable (AGT-86).
+        """
+        self._drain()
+        groups = list(self._groups.values())
+        for group in groups:
+            for connection in list(group.free):
+                self._remove_idle(group, connection, DESTROYED)
+        used = [lease for group in groups for lease in group.used.values()]
+        queued = [lease for group in groups for lease in group.queue]
+        for lease in queued:  # first, else each place vacated below would be granted to one of them
+            self._fail(lease, "queue")
+            self._drop(lease)
+        for lease in used:
+            self._fail(lease, "connect" if lease.state == OPEN else None)
+            self._end(lease, DESTROYED)
+        self._ready.clear()
+        self._expiries.clear()
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def take_answers(self) -> tuple[list[Lease[C, R]], list[C]]:
+        """What to do since the last call: leases to wake, connections to close, each in order.
+
+        A lease is listed when it was granted something or ended; by the time its owner
+        looks it may have been dropped, so look at its state and nothing else.
+        """
+        if self._abandoned:
+            self._drain()
+        if not self.has_answers:
+            return [], []
+        answers = self._to_wake, self._to_close
+        self._to_wake, self._to_close = [], []
+        self.has_answers = False
+        return answers
+
+    # -- what can be seen -----------------------------------------------------------------------
+
+    @property
+    def sockets(self) -> dict[str, list[C | None]]:
+        """Used connections by name, oldest first; None stands for one being opened (AGT-11, AGT-24). A snapshot."""
+        return {name: [s.connection for s in group.used] for name, group in self._groups.items() if group.used}
+
+    @property
+    def free_sockets(self) -> dict[str, list[C]]:
+        """Pooled connections by name, the one freed first in front (AGT-11, AGT-55). A snapshot."""
+        return {name: list(group.free) for name, group in self._groups.items() if group.free}
+
+    @property
+    def requests(self) -> dict[str, list[R]]:
+        """Queued requests by name, in order of arrival (AGT-11, AGT-24). A snapshot."""
+        return {name: [lease.request for lease in g.queue] for name, g in self._groups.items() if g.queue}
+
+    def stats(self) -> dict[str, PoolStats]:
+        """Counters by name (ASK-50), of the names in use and of the last 1000 that were."""
+        return {name: group.stats() for name, group in self._groups.items()}
+
+    def total_stats(self) -> PoolStats:
+        """Counters over all names, also of those that :meth:`stats` no longer lists."""
+        total = PoolStats()
+        total.add(self._forgotten)
+        for group in self._groups.values():
+            total.add(group.stats())
+        return total
+
+    def __repr__(self) -> str:
+        s = self.total_stats()
+        return (
+            f"<{type(self).__name__} active={s.active} connecting={s.connecting} idle={s.idle} queued={s.queued}"
+            f" created={s.created} reused={s.reused} closed={s.closed}>"
+        )
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError if the books do not agree (ASK-50). For tests and debugging; O(everything)."""
+        check(self._groups, self._resting, self._idle, self._expiries, self._total, self._max_total, self._max_sockets)
+
+    # -- the moves all of it is made of -------------------------------------------------------------
+
+    def _drain(self) -> None:
+        while self._abandoned:
+            self._drop(self._abandoned.popleft())
+
+    def _drop(self, lease: Lease[C, R]) -> None:
+        if lease.state == QUEUED:
+            lease.state = DONE
+            del lease._group.queue[lease]
+            self._rest_if_empty(lease._group)
+        elif lease.state != DONE:
+            self._end(lease, DROPPED)
+
+    def _fail(self, lease: Lease[C, R], phase: str | None) -> None:
+        lease.error = error = ConnectionLost("socket hang up", phase=phase)
+        error.reused = lease.reused
+        if phase is not None:
+            error.replay_safe = "yes"  # nothing was sent
+        self._to_wake.append(lease)
+        self.has_answers = True
+
+    def _end(self, lease: Lease[C, R], reason: str) -> None:
+        """End a lease that holds a place, lose its connection if it has one, and give the place away."""
+        group = lease._group
+        socket = lease._socket
+        assert socket is not None  # OPEN or ASSIGNED
+        lease.state = DONE
+        lease.connection = lease._socket = None
+        del group.used[socket]
+        group.count -= 1
+        self._total -= 1
+        if socket.connection is None:
+            group.failed += 1
+        else:
+            self._condemn(group, socket, reason)
+        if group.queue and group.count < self._max_sockets:
+            self._ready.add(group)
+        if self._ready.heap:
+            self._serve_ready()
+        self._rest_if_empty(group)
+
+    def _serve_ready(self) -> None:
+        """Give vacant places to the earliest queued requests that may have them."""
+        while (lease := self._ready.first(self._max_sockets)) is not None:
+            if self._total >= self._max_total and not self._make_room():
+                return
+            group = lease._group
+            del group.queue[lease]
+            self._grant_open(group, lease)
+            self._to_wake.append(lease)
+            self.has_answers = True
+
+    def _make_room(self) -> bool:
+        """Close the pooled connection freed longest ago, of any name (ASK-4)."""
+        if not self._idle:
+            return False
+        connection, group = next(iter(self._idle.items()))
+        self._remove_idle(group, connection, EVICTED)
+        return True
+
+    def _grant_open(self, group: Group[C, R], lease: Lease[C, R]) -> None:
+        socket: Socket[C] = Socket()
+        lease._socket = socket
+        lease.state = OPEN
+        group.used[socket] = lease
+        group.count += 1
+        self._total += 1
+
+    def _take_idle(self, group: Group[C, R], lease: Lease[C, R]) -> None:
+        connection, socket = group.free.popitem(last=self._lifo)
+        del self._idle[connection]
+        socket.idle = False
+        group.used[socket] = lease
+        socket.uses += 1
+        group.reused += 1
+        lease._socket = socket
+        lease.connection = connection
+        lease.reused = True
+        lease.state = ASSIGNED
+        try:
+            self.reuse_socket(connection, lease.request)
+        except BaseException:
+            self._end(lease, REFUSED)
+            raise
+
+    def _condemn(self, group: Group[C, R], socket: Socket[C], reason: str) -> None:
+        """A connection leaves: count it, and have it closed unless it goes on living elsewhere."""
+        connection = socket.connection
+        group.closed[reason] = group.closed.get(reason, 0) + 1
+        if connection is not None and reason not in (DETACHED, PEER):
+            self._to_close.append(connection)
+            self.has_answers = True
+        socket.connection = None  # a heap entry may outlive the connection; it must not keep it alive
+
+    def _remove_idle(self, group: Group[C, R], connection: C, reason: str) -> None:
+        socket = group.free.pop(connection)
+        del self._idle[connection]
+        socket.idle = False
+        group.count -= 1
+        self._total -= 1
+        self._condemn(group, socket, reason)
+        self._rest_if_empty(group)
+
+    def _rest_if_empty(self, group: Group[C, R]) -> None:
+        """AGT-11: a name without anything is gone; what we keep of it is bounded and not shown."""
+        if group.count or group.queue or group.resting:
+            return
+        group.resting = True
+        self._resting[group.name] = group
+        if len(self._resting) > self.max_resting_names:
+            name, oldest = self._resting.popitem(last=False)
+            del self._groups[name]
+            self._forgotten.add(oldest.stats())

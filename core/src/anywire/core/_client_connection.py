@@ -1,0 +1,222 @@
+"""ClientConnection: one connection to a server, as the client's half of the protocol sees it.
+
+It carries one exchange at a time (WIR-92). :meth:`ClientConnection.start` begins
+one; when the response is complete and the request is ended, the halves cycle and
+the connection may be pooled, or everything ends.
+
+**An idle connection owes us nothing.** Whatever arrives on it — bytes, FIN, an
+error — makes it useless: bytes before a request would be taken for the answer to
+the next one (SEC-1, against AGT-60). :attr:`ClientConnection.reusable` says so at
+hand-out time, and ``on_idle_end`` lets the pool know early.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._connection import CLOSED_EVENT, Connection, Signal
+from ._errors import AnywireError, ConnectionLost, ParseError
+from ._incoming import IS_RESPONSE, IncomingMessage
+from ._framing import KEEP_ALIVE, RESPONSE, UPGRADE
+from ._pump import FOREVER
+from ._state import BODY, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._limits import Limits
+    from ._request import ClientRequest
+
+__all__ = ["ClientConnection"]
+
+
+class ClientConnection(Connection):
+    """See the module docstring.
+
+    Attributes:
+        request: the request being carried, or None while idle.
+        lease: the pool's record of who owns this connection; opaque here.
+        bytes_sent: bytes of the current request handed to the transport.
+        bytes_received: did any byte arrive since the request started?
+        on_idle_end: called once when the connection dies or is spoilt while no request owns it.
+    """
+
+    __slots__ = (
+        "_informational",
+        "_make_socket",
+        "_message_class",
+        "bytes_received",
+        "bytes_sent",
+        "exchanges",
+        "key",
+        "on_idle_end",
+        "request",
+    )
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        lenient: bool = False,
+        message_class: type[IncomingMessage] = IncomingMessage,
+        make_socket: Callable[[ClientConnection], Any],
+    ) -> None:
+        super().__init__(RESPONSE, limits, lenient=lenient)
+        self.request: ClientRequest | None = None
+        self.bytes_sent = 0
+        self.bytes_received = False
+        self.exchanges = 0
+        self.on_idle_end: Callable[[ClientConnection], None] | None = None
+        self.key: Any = None
+        self._informational = 0
+        self._message_class = message_class
+        self._make_socket = make_socket
+
+    def user_socket(self) -> Any:
+        """The transport as listeners see it."""
+        if self.socket is None:
+            self.socket = self._make_socket(self)
+        return self.socket
+
+    # ---------------------------------------------------------------- in
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what the transport read."""
+        self._parser.receive_data(data)
+        self._active = True
+        self.bytes_received = True
+
+    @property
+    def reusable(self) -> bool:
+        """Idle, whole, and silent: may the next request go out here?"""
+        parser = self._parser
+        return not (self._lost or self.eof or parser.buffered) and self.receiving == IDLE and self.sending == IDLE
+
+    def data_to_send(self) -> bytes:
+        """Everything queued for the peer, exactly once."""
+        data = super().data_to_send()
+        self.bytes_sent += len(data)
+        return data
+
+    # ---------------------------------------------------------------- an exchange
+
+    def start(self, request: ClientRequest) -> None:
+        """Carry `request` from here on."""
+        assert self.request is None and self.receiving == IDLE, "one exchange at a time"
+        self.request = request
+        self.exchanges += 1
+        self.bytes_sent = 0
+        self.bytes_received = False
+        self._informational = 0
+        self.keep_alive = True
+        self._active = True
+
+    def next_event(self) -> IncomingMessage | AnywireError | Signal | None:
+        """What happened next, one thing at a time.
+
+        Returns:
+            1. a message: an interim response (its ``status_code`` is below 200 and the exchange
+               goes on), the final response, or the answer that switches protocols (``upgrade``);
+            2. None: needs input;
+            3. an error, which ends the exchange;
+            4. ``CLOSED_EVENT``: there is no exchange.
+        """
+        request = self.request
+        if request is None or self.receiving == SWITCHED:
+            return CLOSED_EVENT
+        if self.receiving != IDLE:
+            return self.error
+        try:
+            head = self._parser.next_head(request.method)
+        except ParseError as error:
+            if error.code == "HPE_INVALID_EOF_STATE":
+                return self._fail(self.hang_up())
+            return self._fail(error)
+        if head is None:
+            if self._lost or self._parser.at_eof:
+                return self._fail(self.hang_up())
+            return None
+        status, reason, minor, fields, length, flags = head
+        if status < 200 and not flags & UPGRADE:
+            self._informational += 1
+            if self._informational > self.limits.max_informational:
+                return self._fail(
+                    ParseError("HPE_INVALID_STATUS", f"More than {self.limits.max_informational} interim responses")
+                )
+            return self._message_class(self, status, reason, minor, fields, 0, flags | IS_RESPONSE)
+        message = self._message_class(self, status, reason, minor, fields, length, flags | IS_RESPONSE)
+        self.message = message
+        if not flags & KEEP_ALIVE:
+            self.keep_alive = False
+        self.receiving = HALF[IDLE][MESSAGE if length == 0 else HEAD]
+        return message
+
+    def request_ended(self) -> None:
+        """The last byte of the request is queued."""
+        self.sending = HALF[self.sending][FINISH if self.sending == BODY else MESSAGE]
+
+    def message_consumed(self, message: IncomingMessage) -> None:
+        """The response was read to its end."""
+        request = self.request
+        if request is not None and request.res is message:
+            request._maybe_over()
+
+    def cycle(self) -> bool:
+        """End the exchange. Returns True if another one may follow here."""
+        self.request = None
+        self.message = None
+        parser = self._parser
+        if self.keep_alive and not (self._lost or parser.buffered or self.eof):
+            self.receiving = IDLE
+            self.sending = IDLE
+            return True
+        return False
+
+    def _end_of_input(self, error: ParseError) -> AnywireError:
+        """A response cut short is the network's doing: it raises, with what came (decision 18)."""
+        return self._why() if error.code == "HPE_INVALID_EOF_STATE" else error
+
+    def _body_failed(self, error: AnywireError) -> AnywireError:
+        request = self.request
+        self._fail(error)
+        return error if request is None else request._fail(error)
+
+    # ---------------------------------------------------------------- observers
+
+    def flushed(self) -> None:
+        """The transport's queue emptied after it had been blocked."""
+        if self.request is not None:
+            self.request._drained()
+
+    def notice(self) -> None:
+        """Something happened while nobody waited."""
+        if self.request is None:
+            if not self.reusable and self.on_idle_end is not None:
+                tell, self.on_idle_end = self.on_idle_end, None
+                tell(self)
+        elif self._lost and self.receiving == DONE:
+            pass  # the response is complete; its reader notices nothing
+        elif self._lost and self.error is None:
+            self.error = ConnectionLost("socket hang up", phase=self._phase_name())
+
+    # ---------------------------------------------------------------- time
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Idle timeout in seconds, 0 for none."""
+        self.idle_timeout = seconds
+        self._active = True
+        self.pump.kick()
+
+    def next_deadline(self, now: float) -> float:
+        """When :meth:`handle_deadline` has something to do; ``inf`` for never."""
+        return self._idle_deadline(now) if self.idle_timeout else FOREVER
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due. A stale timer finds nothing due and does nothing."""
+        if self._lost or now < self.next_deadline(now):
+            return
+        self._idle_struck()
+        if self.request is not None:
+            self.request._timed_out()
+        else:
+            self.destroy()

@@ -1,0 +1,276 @@
+"""Every error anywire raises or hands over, in one hierarchy.
+
+*Who erred is the type*: :class:`LocalError` is misuse by our own caller and is
+raised at the call, before a byte is written; :class:`RemoteError` is the peer's
+or the network's doing. *What went wrong* is ``code``, Node's code unchanged
+(``"ECONNRESET"``, ``"HPE_INVALID_METHOD"``, ``"ERR_HTTP_HEADERS_SENT"``).
+*When* is ``phase``. What a server would answer is ``status_hint``.
+
+Each class also derives from the built-in exception a Python programmer would
+expect (``TypeError``, ``ValueError``, ``ConnectionResetError``, …), so
+``except ConnectionError`` and ``except TimeoutError`` work as usual.
+
+Source of codes and messages: spec/pythonic.md (error table), WIR-105, WIR-106.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+
+__all__ = [
+    "AnywireError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "ConnectError",
+    "ConnectionLost",
+    "LocalError",
+    "ParseError",
+    "RemoteError",
+    "StateError",
+    "TLSError",
+    "TimedOut",
+    "TruncatedError",
+    "os_error",
+    "tls_error",
+]
+
+
+class AnywireError(Exception):
+    """Base of everything anywire raises.
+
+    Attributes:
+        code: Node's error code, e.g. ``"ECONNRESET"``. Never empty.
+        phase: where in an exchange it happened (``"queue"``, ``"resolve"``,
+            ``"connect"``, ``"tls"``, ``"write"``, ``"head"``, ``"body"``,
+            ``"trailers"``, ``"idle"``), or None when that has no meaning.
+        status_hint: the status a server would answer with (400, 408, 431, …), or 0.
+        reused: the exchange ran on a connection that had carried another one before.
+        bytes_written: bytes of the request handed to the transport, or None if unknown.
+        response_started: True once a byte of the answer had arrived.
+        replay_safe: ``"yes"``, ``"no"`` or ``"unknown"``: may the request be sent again
+            without the risk that the peer runs it twice?
+    """
+
+    default_code = "ERR_ANYWIRE"
+
+    code: str
+    phase: str | None = None
+    status_hint: int = 0
+    reused: bool = False
+    bytes_written: int | None = None
+    response_started: bool = False
+    replay_safe: str = "unknown"
+
+    def __init__(self, message: str = "", *, code: str | None = None, phase: str | None = None) -> None:
+        self.code = code or self.default_code
+        super().__init__(message or self.code)
+        self.message = message or self.code
+        if phase is not None:
+            self.phase = phase
+
+    def __str__(self) -> str:
+        # OSError builds its own text from errno and strerror; ours is always the message.
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle by args, which would lose every keyword of ours.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(cls: type[AnywireError], args: tuple[object, ...]) -> AnywireError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
+
+
+class LocalError(AnywireError):
+    """Our own caller's mistake. Raised at the call; nothing was written."""
+
+
+class ArgumentTypeError(LocalError, TypeError):
+    """An argument of the wrong type (``ERR_INVALID_ARG_TYPE``)."""
+
+    default_code = "ERR_INVALID_ARG_TYPE"
+
+
+class ArgumentValueError(LocalError, ValueError):
+    """An argument of the right type with an impossible value."""
+
+    default_code = "ERR_INVALID_ARG_VALUE"
+
+
+class StateError(LocalError, RuntimeError):
+    """The right call at the wrong time (``ERR_HTTP_HEADERS_SENT``, write after end, …)."""
+
+    default_code = "ERR_HTTP_HEADERS_SENT"
+
+
+class RemoteError(AnywireError):
+    """The peer or the network erred."""
+
+
+class ParseError(RemoteError, ValueError):
+    """The peer sent something that is not HTTP/1.1 as we accept it (WIR-105, WIR-106).
+
+    Attributes:
+        reason: what was wrong, without the ``Parse Error: `` prefix.
+        bytes_parsed: offset of the offending byte in ``raw_packet``.
+        raw_packet: the bytes under the parser when it stopped, or None at end of input.
+        excerpt: at most 64 bytes around the offence, escaped, for messages and logs.
+    """
+
+    default_code = "HPE_INTERNAL"
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        bytes_parsed: int = 0,
+        raw_packet: bytes | None = None,
+        status_hint: int = 400,
+        phase: str = "head",
+    ) -> None:
+        message = "Parse Error" if code == "HPE_INVALID_EOF_STATE" else f"Parse Error: {reason}"
+        super().__init__(message, code=code, phase=phase)
+        self.reason = reason
+        self.bytes_parsed = bytes_parsed
+        self.raw_packet = raw_packet
+        self.status_hint = status_hint
+
+    @property
+    def excerpt(self) -> str:
+        if not self.raw_packet:
+            return ""
+        start = max(0, self.bytes_parsed - 32)
+        return repr(self.raw_packet[start : start + 64])[2:-1]
+
+
+class ConnectionLost(RemoteError, ConnectionResetError):
+    """The connection ended before the exchange did (``ECONNRESET``).
+
+    ``syscall`` is ``"read"`` or ``"write"`` when the operating system reported a
+    reset, None for a clean FIN (Node's ``socket hang up``: CLI-54, CLI-55).
+    """
+
+    default_code = "ECONNRESET"
+    syscall: str | None = None
+
+
+class TruncatedError(ConnectionLost):
+    """A message body ended early; ``partial`` holds what had been received of this read.
+
+    Node ends such a stream silently (MSG-41); we never do.
+    """
+
+    partial: bytes = b""
+
+
+class ConnectError(RemoteError, OSError):
+    """Resolving or connecting failed. ``syscall``, ``address`` and ``port`` say where (CLI-53)."""
+
+    default_code = "ECONNREFUSED"
+    syscall: str = "connect"
+    address: str | None = None
+    port: int | None = None
+
+
+class _ConnectRefused(ConnectError, ConnectionRefusedError):
+    pass
+
+
+class _ConnectNotFound(ConnectError, FileNotFoundError):
+    pass
+
+
+class _ConnectDenied(ConnectError, PermissionError):
+    pass
+
+
+class TimedOut(RemoteError, TimeoutError):
+    """A limit in seconds ran out (``ETIMEDOUT``): ``phase`` says which, ``elapsed`` how long it took."""
+
+    default_code = "ETIMEDOUT"
+    elapsed: float | None = None
+
+
+_CONNECT_CLASSES: dict[str, type[ConnectError]] = {
+    "ECONNREFUSED": _ConnectRefused,
+    "ENOENT": _ConnectNotFound,
+    "EACCES": _ConnectDenied,
+    "EPERM": _ConnectDenied,
+}
+
+
+def os_error(
+    error: OSError,
+    *,
+    syscall: str,
+    address: str | None = None,
+    port: int | None = None,
+    phase: str | None = None,
+) -> RemoteError:
+    """Translate what the operating system reported into our hierarchy.
+
+    Args:
+        error: the OSError as caught; it becomes ``__cause__``.
+        syscall: Node's word for what failed: ``connect``, ``getaddrinfo``, ``read``, ``write``.
+        address: peer address or socket path, if known.
+        port: peer port, if known.
+        phase: the phase to report.
+
+    Returns:
+        :class:`ConnectionLost` for read and write faults, :class:`TimedOut` for
+        ``ETIMEDOUT``, else a :class:`ConnectError` that is also the matching built-in.
+    """
+    code = _errno.errorcode.get(error.errno or 0, "")
+    if syscall == "getaddrinfo":
+        code = "ENOTFOUND"
+    elif not code:
+        code = "ECONNRESET" if isinstance(error, ConnectionError) else "EIO"
+    where = "" if address is None else f" {address}" if port is None else f" {address}:{port}"
+    message = f"{syscall} {code}{where}"
+    made: RemoteError
+    if code == "ETIMEDOUT":
+        made = TimedOut(message, phase=phase)
+    elif syscall in ("read", "write"):
+        made = ConnectionLost(message, code=code, phase=phase)
+        made.syscall = syscall
+    else:
+        made = _CONNECT_CLASSES.get(code, ConnectError)(message, code=code, phase=phase)
+        made.syscall, made.address, made.port = syscall, address, port
+    if isinstance(made, OSError):
+        made.errno = error.errno
+    made.__cause__ = error
+    return made
+
+
+class TLSError(ConnectError):
+    """The TLS handshake failed; ``__cause__`` is the ``ssl.SSLError``."""
+
+    default_code = "ERR_SSL_PROTOCOL_ERROR"
+
+
+_VERIFY_CODES: dict[int, str] = {
+    10: "CERT_HAS_EXPIRED",
+    18: "DEPTH_ZERO_SELF_SIGNED_CERT",
+    19: "SELF_SIGNED_CERT_IN_CHAIN",
+    20: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+    21: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    62: "ERR_TLS_CERT_ALTNAME_INVALID",
+    64: "ERR_TLS_CERT_ALTNAME_INVALID",
+}
+"""OpenSSL's X509_V_ERR_* numbers → Node's codes (MOD-70, MOD-71)."""
+
+
+def tls_error(error: OSError, host: str) -> TLSError:
+    """Translate an ``ssl.SSLError`` (the core does not import ssl) into our hierarchy."""
+    reason = getattr(error, "reason", None) or "handshake failed"
+    verify = getattr(error, "verify_code", None)
+    code = _VERIFY_CODES.get(verify, "ERR_TLS_CERT_INVALID") if verify is not None else f"ERR_SSL_{reason}"
+    detail = getattr(error, "verify_message", None) or reason
+    made = TLSError(f"TLS with {host} failed: {detail}", code=code.replace(" ", "_"), phase="tls")
+    made.address = host
+    made.syscall = "connect"
+    made.__cause__ = error
+    return made

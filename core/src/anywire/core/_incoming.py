@@ -1,0 +1,329 @@
+"""IncomingMessage: a head that was received, and the body behind it.
+
+The message *is* the event: the connection builds it straight from the parser's
+tuple and hands it out, so one object per request is all there is. Whatever most
+exchanges never ask for (header mapping, trailers, decoders, listeners) is made on
+first use and hides behind a None slot.
+
+The body is pulled. :meth:`IncomingMessage.read_nowait` asks the connection for
+the next piece, the connection asks the parser, and nothing is parsed ahead of a
+reader. The facades add the methods that wait.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING, Any, Final
+
+from ._emitter import Emitter
+from ._errors import AnywireError, ArgumentValueError
+from ._fields import distinct_fields, join_fields, parse_fields
+from ._options import check_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from ._connection import Connection
+
+__all__ = ["IncomingMessage", "UPGRADED"]
+
+UPGRADED: Final = 1 << 16
+"""Flag bit: handed out by ``upgrade`` or ``connect`` (MSG-11)."""
+IS_RESPONSE: Final = 1 << 17
+"""Flag bit: we are the client and this is an answer."""
+
+_NOT_MADE: Final[dict[str, str | list[str]]] = {}
+
+
+class _Rare:
+    """State that most messages never need."""
+
+    __slots__ = ("decoder", "pushed_back", "raw_trailers", "trailers")
+
+    def __init__(self) -> None:
+        self.decoder: codecs.IncrementalDecoder | None = None
+        self.pushed_back: bytes = b""
+        self.raw_trailers: list[str] = []
+        self.trailers: dict[str, str | list[str]] | None = None
+
+
+class IncomingMessage(Emitter):
+    """A received request (on a server) or response (on a client): MSG-1 to MSG-48.
+
+    Events: ``data(chunk)``, ``end()``, ``aborted()``, ``close()``, and on servers ``timeout(socket)``.
+
+    Attributes:
+        complete: the whole message was received and parsed (MSG-8).
+        aborted: the connection ended before the exchange did (MSG-9, MSG-40).
+        req: on a client the request this answers, else None (MSG-12).
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_close_seen",
+        "_connection",
+        "_end_seen",
+        "_error",
+        "_fields",
+        "_first",
+        "_flags",
+        "_headers",
+        "_length",
+        "_minor",
+        "_rare",
+        "_raw",
+        "_second",
+        "aborted",
+        "complete",
+        "req",
+    )
+
+    # Node's `readable`-side high-water mark (MSG-13).
+    readable_high_water_mark = 16384
+
+    def __init__(
+        self, connection: Connection, first: Any, second: str, minor: int, fields: bytes, length: int, flags: int
+    ) -> None:
+        self._listeners = None
+        self._connection = connection
+        self._first = first
+        self._second = second
+        self._minor = minor
+        self._fields = fields
+        self._length = length
+        self._flags = flags
+        self._raw: list[str] | None = None
+        self._headers = _NOT_MADE
+        self._rare: _Rare | None = None
+        self._error: AnywireError | None = None
+        self._end_seen = False
+        self._close_seen = False
+        self.complete = length == 0
+        self.aborted = False
+        self.req: Any = None
+
+    def __repr__(self) -> str:
+        what = f"{self.status_code} {self.status_message}" if self._flags & IS_RESPONSE else f"{self.method} {self.url}"
+        state = "aborted" if self.aborted else "complete" if self.complete else "receiving"
+        return f"<{type(self).__name__} {what!r} {state}>"
+
+    # ---------------------------------------------------------------- the start line
+
+    @property
+    def method(self) -> str | None:
+        """Request method; None on a client (MSG-2)."""
+        return None if self._flags & IS_RESPONSE else self._first
+
+    @property
+    def url(self) -> str:
+        """Request target exactly as received; ``""`` on a client (MSG-2, MSG-4)."""
+        return "" if self._flags & IS_RESPONSE else self._second
+
+    @property
+    def status_code(self) -> int | None:
+        """Status code; None on a server (MSG-3)."""
+        return self._first if self._flags & IS_RESPONSE else None
+
+    @property
+    def status_message(self) -> str | None:
+        """Reason phrase, ``""`` if the peer sent none; None on a server (MSG-3)."""
+        return self._second if self._flags & IS_RESPONSE else None
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"`` or ``"1.0"`` (MSG-1)."""
+        return f"1.{self._minor}"
+
+    @property
+    def http_version_major(self) -> int:
+        """Always 1: other major versions are refused by the parser."""
+        return 1
+
+    @property
+    def http_version_minor(self) -> int:
+        """The digit behind the dot."""
+        return self._minor
+
+    @property
+    def upgrade(self) -> bool:
+        """True inside ``upgrade`` and ``connect`` events (MSG-11)."""
+        return bool(self._flags & UPGRADED)
+
+    # ---------------------------------------------------------------- fields
+
+    @property
+    def raw_headers(self) -> list[str]:
+        """Flat ``[name, value, name, value, …]`` as received, case and duplicates kept (MSG-6)."""
+        raw = self._raw
+        if raw is None:
+            raw = self._raw = parse_fields(self._fields)
+        return raw
+
+    @property
+    def headers(self) -> dict[str, str | list[str]]:
+        """Lower-case name → value, joined by Node's rules (MSG-5, MSG-15 to MSG-21).
+
+        ``set-cookie`` is a list, everything else a str. Made on first use; it is yours to change.
+        """
+        headers = self._headers
+        if headers is _NOT_MADE:
+            headers = self._headers = join_fields(self.raw_headers)
+        return headers
+
+    @property
+    def headers_distinct(self) -> dict[str, list[str]]:
+        """Lower-case name → every value received under it (MSG-L1)."""
+        return distinct_fields(self.raw_headers)
+
+    @property
+    def trailers(self) -> dict[str, str | list[str]]:
+        """The trailer section, joined like :attr:`headers`; ``{}`` until the message is complete (MSG-7)."""
+        rare = self._rare
+        if rare is None or not rare.raw_trailers:
+            return {}
+        if rare.trailers is None:
+            rare.trailers = join_fields(rare.raw_trailers)
+        return rare.trailers
+
+    @property
+    def raw_trailers(self) -> list[str]:
+        """The trailer section as received, flat; ``[]`` until the message is complete (MSG-7)."""
+        return [] if self._rare is None else self._rare.raw_trailers
+
+    @property
+    def trailers_distinct(self) -> dict[str, list[str]]:
+        """Like :attr:`headers_distinct`, of the trailer section (MSG-L1)."""
+        return distinct_fields(self.raw_trailers)
+
+    def _set_trailers(self, section: bytes) -> None:
+        self._make_rare().raw_trailers = parse_fields(section)
+
+    def _make_rare(self) -> _Rare:
+        rare = self._rare
+        if rare is None:
+            rare = self._rare = _Rare()
+        return rare
+
+    # ---------------------------------------------------------------- body
+
+    def set_encoding(self, encoding: str) -> Self:
+        """Deliver the body as str from here on, multi-byte sequences kept whole (MSG-25).
+
+        Args:
+            encoding: a Python codec name; malformed input becomes U+FFFD, as in Node.
+
+        Raises:
+            ArgumentValueError: ``ERR_UNKNOWN_ENCODING``.
+        """
+        try:
+            decoder = codecs.getincrementaldecoder(encoding)("replace")
+        except LookupError:
+            raise ArgumentValueError(f"Unknown encoding: {encoding!r}", code="ERR_UNKNOWN_ENCODING") from None
+        self._make_rare().decoder = decoder
+        return self
+
+    def read_nowait(self) -> Any:
+        """The next piece of body without waiting (MSG-23, MSG-24).
+
+        Returns:
+            1. a non-empty ``bytes`` (``str`` after :meth:`set_encoding`);
+            2. ``b""`` when the message is over;
+            3. None when more input is needed.
+
+        Raises:
+            TruncatedError: the connection ended inside the message.
+            ParseError: the body is malformed.
+        """
+        rare = self._rare
+        if rare is not None and rare.pushed_back:
+            piece, rare.pushed_back = rare.pushed_back, b""
+            return self._deliver(piece, rare)
+        if self._end_seen:
+            return b""
+        if not self.complete:
+            if self._error is not None and self._connection.message is not self:
+                raise self._error
+            try:
+                data = self._connection.read_body()
+            except AnywireError as error:
+                self._error = error
+                raise
+            if data:
+                return data if self._listeners is None and rare is None else self._deliver(data, self._rare)
+            if data is None:
+                return None
+        return self._ended()
+
+    def _deliver(self, data: bytes, rare: _Rare | None) -> Any:
+        piece: Any = data
+        if rare is not None and rare.decoder is not None:
+            piece = rare.decoder.decode(data)
+            if not piece:  # half a character: nothing to show yet
+                return self.read_nowait()
+        if self._listeners is not None:
+            self.emit("data", piece)
+        return piece
+
+    def _ended(self) -> Any:
+        """Everything was consumed: ``end``, once. Returns what a reader gets."""
+        rare = self._rare
+        if rare is not None and rare.decoder is not None:
+            rest = rare.decoder.decode(b"", True)
+            rare.decoder = None
+            if rest:
+                self.emit("data", rest)
+                return rest
+        if not self._end_seen:
+            self._end_seen = True
+            if self._listeners is not None:
+                self.emit("end")
+            self._connection.message_consumed(self)
+        return b""
+
+    def push_back(self, data: bytes) -> None:
+        """Give back the end of a piece that was too long; the next read starts with it."""
+        rare = self._make_rare()
+        rare.pushed_back = data + rare.pushed_back
+
+    # ---------------------------------------------------------------- the rest
+
+    @property
+    def socket(self) -> Any:
+        """The transport this message came over (MSG-10)."""
+        return self._connection.user_socket()
+
+    @property
+    def destroyed(self) -> bool:
+        """:meth:`destroy` was called or the transport is gone (MSG-L2)."""
+        return self._connection.lost
+
+    def destroy(self, error: AnywireError | None = None) -> Self:
+        """Destroy the transport (MSG-32 to MSG-35). With `error`, the exchange fails with it."""
+        if self._connection.message is self:
+            self._connection.destroy(error)
+        return self
+
+    def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
+        """Idle timeout of the connection in seconds, 0 for none (MSG-36)."""
+        self._connection.set_idle_timeout(check_timeout(seconds, "msecs"))
+        if callback is not None:
+            self.on("timeout", callback)
+        return self
+
+    def _abort(self, error: AnywireError) -> None:
+        """The exchange died: ``aborted``, once."""
+        if self.aborted:
+            return
+        self.aborted = True
+        if self._error is None:
+            self._error = error
+        if self._listeners is not None:
+            self.emit("aborted")
+
+    def _closed(self) -> None:
+        """Nothing more will come of this message: ``close``, once."""
+        if not self._close_seen:
+            self._close_seen = True
+            if self._listeners is not None:
+                self.emit("close")

@@ -1,0 +1,431 @@
+"""What ``request()`` and ``get()`` take: checked, completed, in one object (MOD-21 to MOD-62).
+
+Theory of operation. :func:`request_options` runs once per request, so what depends on the URL alone is
+cached with the URL, what depends on the host alone with the host, and the options that most requests
+never give are looked at only if one of them is there (``plain`` says so).
+
+Everything that can be wrong is found here, at the call, before anything is connected or
+written. Every error names the argument and shows the value, with Node's code, in the order of MOD-62:
+unknown names, URL, agent, path, protocol, host, timeouts, method, max_header_size,
+insecure_http_parser, headers, then what concerns the connection.
+
+How this differs from Node:
+
+* None means "not given" everywhere (but see ``set_host``, MOD-58).
+* An unknown name is an error that proposes the closest known one, for a misspelt ``timeuot=5`` that is silently
+  ignored is a hang in production. Options meant for a backend's own connection function go into
+  ``socket_options={...}``, TLS options that we do not know into ``tls={...}``; both pass unchecked (MOD-61).
+* A host is checked like the host of a URL: no URL, port or white space in it, no
+  ambiguous IPv4 address (SEC-48), international names in punycode, so that the name resolved is the name sent.
+* ``headers`` that is a number or a str is refused (MOD-46 calls Node's reading an artefact).
+* Durations are float seconds.
+
+Nothing given is ever modified (MOD-31).
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from ._chars import _shown, check_method, check_target
+from ._checks import (
+    EMPTY,
+    MAX_TIMEOUT,
+    check_bool,
+    check_host,
+    check_ip,
+    check_mapping,
+    check_port,
+    check_size,
+    check_socket_path,
+    check_timeout,
+    received,
+    tls_options,
+    unknown_option,
+    wrong_type,
+)
+from ._errors import ArgumentTypeError, ArgumentValueError
+from ._names import TLS_OPTIONS
+from ._status import METHODS
+from ._url import is_ipv4, parse_url
+
+__all__ = [
+    "MAX_TIMEOUT",
+    "REQUEST_OPTIONS",
+    "RequestOptions",
+    "authorization_header",
+    "check_host_value",
+    "check_timeout",
+    "host_header",
+    "request_arguments",
+    "request_options",
+    "server_name",
+]
+
+_METHODS: Final = frozenset(METHODS)
+# Options that the quick way of request_options() looks at itself.
+_COMMON: Final = frozenset({"agent", "method", "headers", "timeout", "deadline", "path", "replay"})
+REQUEST_OPTIONS: Final = (
+    _COMMON
+    | TLS_OPTIONS
+    | {
+        "auth", "create_connection", "default_port", "family", "host", "hostname", "insecure_http_parser",
+        "local_address", "lookup", "max_header_size", "max_headers_count", "port", "protocol", "set_host", "signal",
+        "socket_options", "socket_path", "tls",
+        "queue_timeout", "connect_timeout", "head_timeout", "idle_timeout",
+    }
+)  # fmt: skip
+"""Every name that ``request()`` and ``get()`` know."""
+
+
+class RequestOptions:
+    """The checked options of one request.
+
+    Attributes:
+        method: upper case (MOD-54); ``"GET"``.
+        path: the request target (MOD-55); ``"/"``.
+        protocol: ``"http:"`` or ``"https:"`` (MOD-57).
+        host: where to connect to: name or IP literal without brackets (MOD-44); ``"localhost"``.
+        port: 1 to 65535 (MOD-43).
+        default_port: the port that the Host header leaves out (MOD-42).
+        header_host: `host` as it stands in a Host header: IPv6 in brackets, without zone.
+        headers: as given: a mapping, or a list of pairs (MOD-46, MOD-47); or None.
+        auth: ``"user:password"`` (MOD-41); or None.
+        set_host: add a Host header (MOD-58); True.
+        agent: as given: None (the global one), False (a fresh one), or an agent (MOD-36).
+        create_connection: makes the connection instead of an agent; None unless it is callable
+            and no agent was given (MOD-37, MOD-38, MOD-40).
+        timeout: idle timeout in seconds; 0.0 = none, None = not given, so the agent's applies (MOD-60).
+        deadline: limit in seconds for the whole exchange, from the call to the last trailer; None = none (ASK-20).
+        queue_timeout, connect_timeout, head_timeout, idle_timeout: limits in seconds of the single
+            phases: waiting for a socket, resolving and connecting, waiting for the head of the
+            answer, waiting for more of its body; None = none (ASK-19).
+        replay: may be sent again on a stale reused connection; True.
+        max_header_size: bytes of a response head; None = the process-wide default (MOD-53).
+        max_headers_count: fields of a response head; 0 = unlimited, None = the default, 2000 (CLI-30).
+        insecure_http_parser: None = the process-wide default (MOD-50).
+        socket_path: Unix-domain socket to connect to instead of `host` and `port` (MOD-59); or None.
+        local_address: IP literal to bind to (MOD-51); or None.
+        family: 4, 6, or None for both (MOD-45).
+        lookup: resolver (MOD-52); or None.
+        servername: TLS server name, used as it is even if empty (MOD-69); None = see :func:`server_name`.
+        tls: the TLS options given, by the names in ``TLS_OPTIONS``.
+        socket_options: options for the connection function that we do not know (MOD-61).
+        signal: the backend's cancellation object (MOD-L2); or None.
+        plain: none of the rare options was given: all attributes from `auth` on but `agent`, the timeouts that
+            are not of single phases and `replay` have their defaults or come from the URL.
+    """
+
+    __slots__ = (
+        "agent", "auth", "connect_timeout", "create_connection", "deadline", "default_port", "family", "head_timeout",
+        "header_host", "headers", "host", "idle_timeout", "insecure_http_parser", "local_address", "lookup",
+        "max_header_size", "max_headers_count", "method", "path", "plain", "port", "protocol", "queue_timeout",
+        "replay", "servername", "set_host", "signal", "socket_options", "socket_path", "timeout", "tls",
+    )  # fmt: skip
+
+    method: str
+    path: str
+    protocol: str
+    host: str
+    port: int
+    default_port: int
+    header_host: str
+    headers: Any
+    auth: str | None
+    set_host: bool
+    agent: Any
+    create_connection: Callable[..., Any] | None
+    timeout: float | None
+    deadline: float | None
+    queue_timeout: float | None
+    connect_timeout: float | None
+    head_timeout: float | None
+    idle_timeout: float | None
+    replay: bool
+    max_header_size: int | None
+    max_headers_count: int | None
+    insecure_http_parser: bool | None
+    socket_path: str | None
+    local_address: str | None
+    family: int | None
+    lookup: Callable[..., Any] | None
+    servername: str | None
+    tls: Mapping[str, Any]
+    socket_options: Mapping[str, Any]
+    signal: Any
+    plain: bool
+
+    def connection_options(self) -> dict[str, Any]:
+        """What decides which connection is wanted: the argument of ``get_name`` and ``create_connection`` (AGT-31).
+
+        A new dict each time: ``host``, ``port``, ``path`` (always the Unix path or None); and of the rest what was
+        given: the TLS options by their names, what we do not know in the mappings ``tls`` and ``socket_options``.
+        """
+        made: dict[str, Any] = {"host": self.host, "port": self.port, "path": self.socket_path}
+        if not self.plain:
+            for name in ("local_address", "family", "socket_path", "lookup"):
+                if (value := getattr(self, name)) is not None:
+                    made[name] = value
+            unknown: dict[str, Any] = {}
+            for name, value in self.tls.items():
+                (made if name in TLS_OPTIONS else unknown)[name] = value
+            if unknown:
+                made["tls"] = unknown
+            if self.socket_options:
+                made["socket_options"] = self.socket_options
+        return made
+
+
+def request_arguments(
+    url: object = None, callback: object = None, options: Mapping[str, Any] = EMPTY
+) -> tuple[Any, Callable[..., object] | None, Mapping[str, Any]]:
+    """Sort out the forms of MOD-21: ``(url, options, callback)`` from what stands in front of the keywords.
+
+    ``request(callback)``, ``request(options, callback)`` and ``request(None)`` are among
+    them. Where a positional mapping and a keyword give the same option, the keyword wins.
+
+    Raises:
+        ArgumentTypeError: `callback` is not callable.
+    """
+    if callable(url) and callback is None:
+        url, callback = None, url
+    elif isinstance(url, Mapping):
+        options = {**url, **options}
+        url = None
+    if callback is not None and not callable(callback):
+        raise wrong_type("callback", "function", callback, "argument")
+    return url, callback, options
+
+
+def request_options(
+    url: object = None,
+    options: Mapping[str, Any] = EMPTY,
+    *,
+    secure: bool = False,
+    default_agent: Any = None,
+) -> RequestOptions:
+    """Check and complete the arguments of a request.
+
+    Args:
+        url: a str, a parsed URL, or None (MOD-25). What it says is overruled by `options`, key by
+            key (MOD-28); but it gives ``hostname``, which outranks ``host`` (MOD-29).
+        options: the options by name, see :class:`RequestOptions`. Not modified.
+        secure: called through the https module: protocol ``https:``, port 443 (MOD-65).
+        default_agent: the global agent of that module, whose ``protocol`` and
+            ``default_port`` are the defaults (MOD-42, MOD-57); None = Node's values.
+
+    Returns:
+        The options; with ``agent`` as given.
+
+    Raises:
+        ArgumentTypeError: an argument of the wrong type, or an unknown name.
+        ArgumentValueError: with Node's code, see the module's text.
+    """
+    if type(options) is not dict:
+        options = dict(options)
+    plain = _COMMON.issuperset(options)
+    if not plain and not REQUEST_OPTIONS.issuperset(options):
+        raise unknown_option(options, REQUEST_OPTIONS)
+    get = options.get
+    made = RequestOptions()
+    parsed = None if url is None else parse_url(url)
+
+    agent = made.agent = get("agent")
+    used: Any = default_agent if agent is None or agent is False else agent
+    if agent is not None and agent is not False and not _is_agent(agent):
+        raise ArgumentTypeError(
+            'The "options.agent" property must be one of Agent-like Object, undefined, or false. '
+            f"Received {received(agent)}"
+        )
+
+    path = get("path")
+    if path is not None and path != "":
+        if type(path) is not str:
+            path = _path_text(path)
+        made.path = check_target(path)
+    else:
+        made.path = "/" if parsed is None else parsed.path
+
+    # The defaults are those of the module called, what is expected is what the agent speaks (MOD-57, MOD-66, MOD-67).
+    standard = "https:" if secure else "http:"
+    protocol = get("protocol") or (parsed.protocol if parsed is not None else None)
+    if protocol is None:
+        protocol = getattr(default_agent, "protocol", None) or standard
+    expected = getattr(used, "protocol", None) or standard
+    if protocol != expected:
+        raise ArgumentValueError(
+            f'Protocol "{_shown(protocol)}" not supported. Expected "{_shown(expected)}"', code="ERR_INVALID_PROTOCOL"
+        )
+    made.protocol = expected
+    made.default_port = getattr(used, "default_port", None) or (443 if secure else 80)
+
+    if plain and parsed is not None:
+        made.host, made.header_host = _host_forms(parsed.hostname)
+    elif plain:
+        made.host = made.header_host = "localhost"
+    else:
+        made.host, made.header_host = _host(options, parsed.hostname if parsed is not None else "")
+
+    made.timeout = None if (timeout := get("timeout")) is None else check_timeout(timeout, "timeout")
+    made.deadline = None if (deadline := get("deadline")) is None else check_timeout(deadline, "deadline") or None
+    method = get("method")
+    if type(method) is str and method in _METHODS:
+        made.method = method
+    else:
+        made.method = "GET" if method is None else check_method(method)
+    replay = get("replay")
+    made.replay = True if replay is None else check_bool(replay, "replay")
+
+    made.auth = None if parsed is None else parsed.auth
+    made.create_connection = None
+    made.set_host = True
+    made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = None
+    made.max_header_size = made.max_headers_count = made.insecure_http_parser = None
+    made.socket_path = made.local_address = made.family = made.lookup = made.servername = made.signal = None
+    made.tls = made.socket_options = EMPTY
+    made.port = made.default_port if parsed is None or parsed.port is None else parsed.port
+    made.plain = plain
+    headers = made.headers = get("headers")
+    if plain:
+        if headers is not None and type(headers) is not dict:
+            _check_headers(headers)
+        return made
+    _rare(made, options, None if parsed is None else parsed.port)
+    return made
+
+
+def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None) -> None:
+    """The options most requests do not give; in the order of MOD-62."""
+    get = options.get
+    for name in ("queue_timeout", "connect_timeout", "head_timeout", "idle_timeout"):
+        if (value := get(name)) is not None:
+            setattr(made, name, check_timeout(value, name) or None)
+    made.max_header_size = check_size(get("max_header_size"), "max_header_size") or None
+    made.max_headers_count = check_size(get("max_headers_count"), "max_headers_count")
+    if (lenient := get("insecure_http_parser")) is not None:
+        made.insecure_http_parser = check_bool(lenient, "insecure_http_parser")
+    if made.headers is not None:
+        _check_headers(made.headers)
+    if (auth := get("auth")) is not None:
+        if not isinstance(auth, str):
+            raise wrong_type("auth", "str", auth)
+        made.auth = auth or None
+    # Only here does None say something: any falsy value but an absent one turns it off (MOD-58).
+    made.set_host = bool(options["set_host"]) if "set_host" in options else True
+
+    made.default_port = check_port(get("default_port"), "default_port") or made.default_port
+    made.port = check_port(get("port"), "port") or url_port or made.default_port
+    made.socket_path = check_socket_path(get("socket_path"), "socket_path")
+    if local_address := get("local_address"):
+        made.local_address = check_ip(local_address)
+    made.family = _family(get("family"))
+    if (lookup := get("lookup")) is not None:
+        if not callable(lookup):
+            raise wrong_type("lookup", "function", lookup)
+        made.lookup = lookup
+    create = get("create_connection")
+    made.create_connection = create if made.agent is None and callable(create) else None
+    made.signal = get("signal")
+    if (socket_options := get("socket_options")) is not None:
+        made.socket_options = dict(check_mapping(socket_options, "socket_options"))
+    if "tls" in options or not TLS_OPTIONS.isdisjoint(options):
+        made.tls = tls_options(options)
+    if (servername := made.tls.get("servername")) is not None:
+        if not isinstance(servername, str):
+            raise wrong_type("servername", "str", servername)
+        made.servername = servername
+
+
+# What is made of the options later, when the head is rendered.
+
+
+def host_header(options: RequestOptions) -> str:
+    """The value of the automatic Host header (MOD-42, MOD-59, WIR-27).
+
+    Whether there is to be one (``set_host``, MOD-58; a Host header of the caller's) is for the caller to ask.
+    """
+    if options.port == options.default_port:
+        return options.header_host
+    return f"{options.header_host}:{options.port}"
+
+
+def authorization_header(auth: str) -> str:
+    """The value of the automatic Authorization header: ``Basic`` over UTF-8 (MOD-41)."""
+    return "Basic " + b2a_base64(auth.encode(), newline=False).decode("ascii")
+
+
+def check_host_value(value: object) -> str:
+    """Return the value of a Host header that the caller gave; ``""`` counts as not given (MOD-49).
+
+    Raises:
+        ArgumentTypeError: it is not a str.
+    """
+    if not isinstance(value, str):
+        raise wrong_type("headers.host", "str", value)
+    return value
+
+
+def server_name(options: RequestOptions, host_field: str | None = None) -> str:
+    """The TLS server name: what SNI says and the certificate must be for (MOD-69, MOD-70).
+
+    Args:
+        options: an explicit ``servername`` is used unchanged.
+        host_field: the Host header of the request, if it has one.
+
+    Returns:
+        A name; ``""`` for an IP address: no SNI then.
+    """
+    if options.servername is not None:
+        return options.servername
+    name = options.host
+    if host_field:
+        if host_field.startswith("["):
+            name = host_field[1:].partition("]")[0]
+        else:
+            name = host_field.partition(":")[0]
+    return "" if is_ipv4(name) or ":" in name else name
+
+
+@lru_cache(maxsize=512)
+def _host_forms(host: str) -> tuple[str, str]:
+    """Host to connect to, and as it stands in a Host header (WIR-27)."""
+    host = host or "localhost"
+    if ":" not in host:
+        return host, host
+    # A zone says which of *our* interfaces is meant and is not the peer's business (RFC 6874 section 4).
+    return host, f"[{host.partition('%')[0]}]"
+
+
+def _host(options: Mapping[str, Any], url_hostname: str) -> tuple[str, str]:
+    hostname, host = options.get("hostname"), options.get("host")
+    # An explicit "" overrules the URL's host name and is then itself absent (MOD-28, MOD-44).
+    first = url_hostname if hostname is None else check_host(hostname, "hostname")
+    second = check_host(host, "host")
+    return _host_forms(first or second)
+
+
+def _is_agent(agent: Any) -> bool:
+    return callable(getattr(agent, "add_request", None)) or callable(getattr(agent, "request", None))
+
+
+def _path_text(path: object) -> str:
+    if isinstance(path, (bytes, bytearray, memoryview)):
+        # str() would make "b'/x'" of it.
+        raise wrong_type("path", "str", path)
+    return str(path)
+
+
+def _check_headers(headers: object) -> None:
+    if not isinstance(headers, (Mapping, list, tuple)):
+        raise wrong_type("headers", "mapping or list of pairs", headers)
+
+
+def _family(value: object) -> int | None:
+    # socket.AF_INET and AF_INET6 are what a Python programmer writes; their numbers differ by platform.
+    name = getattr(value, "name", "")
+    if name == "AF_INET" or value == 4:
+        return 4
+    return 6 if name == "AF_INET6" or value == 6 else None

@@ -1,0 +1,97 @@
+"""What the core asks of a backend, as types.
+
+A backend moves bytes and keeps time; it decides nothing. Per connection it owns
+one *pump*. The pump feeds what the kernel says into a :class:`Feed` (a server
+connection, a client connection, or the raw stream that follows an upgrade) and
+carries away what the feed wants sent.
+
+A wake-up carries no value: whoever was parked in ``wait`` looks again at the
+state it waits for. So a wake-up too many is harmless, and none can be lost.
+
+docs/contract.md explains the contract for those who write a backend.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+__all__ = ["FOREVER", "Feed", "Pump"]
+
+FOREVER = float("inf")
+"""A deadline that never comes."""
+
+
+class Feed(Protocol):
+    """What a pump pumps into. Every method is synchronous and never raises."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what was read (not empty)."""
+
+    def receive_eof(self) -> None:
+        """The peer's FIN arrived."""
+
+    def receive_lost(self, error: OSError | None) -> None:
+        """The transport is gone: reading or writing failed, or it was closed (None)."""
+
+    def notice(self) -> None:
+        """After ``receive_eof`` or ``receive_lost``, or data while nobody waits: tell observers now."""
+
+    def data_to_send(self) -> bytes:
+        """Everything queued for the peer, once; ``b""`` when there is nothing."""
+
+    def flushed(self) -> None:
+        """The write queue emptied after it had been blocked."""
+
+    @property
+    def want_read(self) -> bool:
+        """False while enough has been read ahead: stop reading until it is True again."""
+
+    def next_deadline(self, now: float) -> float:
+        """When :meth:`handle_deadline` wants to be called; ``inf`` for never. Stamps phases that began."""
+
+    def handle_deadline(self, now: float) -> None:
+        """Time has passed. May be called early or late; checks for itself what is due."""
+
+
+class Pump(Protocol):
+    """One transport. The parts of it that never wait; ``wait`` itself has the backend's colour."""
+
+    @property
+    def feed(self) -> Feed:
+        """What is being fed; replaced when the connection changes hands (upgrade, CONNECT, tunnel)."""
+
+    @feed.setter
+    def feed(self, feed: Feed) -> None: ...
+
+    @property
+    def blocked(self) -> bool:
+        """The write queue is at its high-water mark."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes accepted by :meth:`flush` that the kernel has not taken yet."""
+
+    @property
+    def closed(self) -> bool:
+        """The transport is gone, by whoever's doing."""
+
+    def flush(self) -> None:
+        """Hand everything in ``feed.data_to_send()`` to the transport in one send."""
+
+    def readable(self) -> bool:
+        """Has anything (bytes, FIN, error) arrived that was not fed yet? Used on idle sockets."""
+
+    def half_close(self) -> None:
+        """FIN after what is queued, where the transport can; idempotent."""
+
+    def close(self) -> None:
+        """Let what is queued go out, then close. Does not wait."""
+
+    def abort(self) -> None:
+        """Gone, now: no flushing, no goodbye. Idempotent, never suspends."""
+
+    def kick(self) -> None:
+        """Wake whoever waits, and look at the deadlines again."""
+
+    def info(self, name: str) -> Any:
+        """``"peername"``, ``"sockname"``, ``"socket"``, ``"ssl_object"``, … or None."""

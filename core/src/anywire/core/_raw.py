@@ -1,0 +1,99 @@
+"""RawStream: the bytes after an upgrade or CONNECT.
+
+It takes the connection's place under the same pump (``_pump.Feed``), so a backend
+notices nothing. Read ahead is bounded like a connection's.
+"""
+
+from __future__ import annotations
+
+from ._errors import AnywireError, os_error
+from ._pump import FOREVER, Pump
+
+__all__ = ["RawStream"]
+
+
+class RawStream:
+    """A byte stream over somebody's pump. See ``_pump.Feed`` for the methods a pump calls."""
+
+    __slots__ = ("_active", "_bound", "_buffer", "_out", "_quiet_since", "_size", "eof", "error", "idle_timeout", "pump")
+
+    def __init__(self, pump: Pump, head: bytes = b"", *, max_buffered: int = 65536) -> None:
+        self.pump = pump
+        self.error: AnywireError | None = None
+        self.eof = False
+        self.idle_timeout = 0.0
+        self._buffer: list[bytes] = [head] if head else []
+        self._size = len(head)
+        self._bound = max_buffered
+        self._out: list[bytes] = []
+        self._active = True
+        self._quiet_since = FOREVER
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what was read."""
+        self._buffer.append(data)
+        self._size += len(data)
+        self._active = True
+
+    def receive_eof(self) -> None:
+        """The peer's FIN arrived."""
+        self.eof = True
+
+    def receive_lost(self, error: OSError | None) -> None:
+        """The transport is gone."""
+        self.eof = True
+        if self.error is None and error is not None:
+            self.error = os_error(error, syscall="read")
+
+    def notice(self) -> None:
+        """Nobody observes a raw stream; readers look at it when they wake."""
+
+    def flushed(self) -> None:
+        """Writers look when they wake."""
+
+    def data_to_send(self) -> bytes:
+        """Everything queued, once."""
+        data = b"".join(self._out)
+        self._out.clear()
+        if data:
+            self._active = True
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes."""
+        self._out.append(data)
+
+    def take(self, limit: int = 65536) -> bytes | None:
+        """Up to `limit` bytes; ``b""`` at the end of the stream; None when input is needed.
+
+        Raises:
+            ConnectionLost: the transport failed, and everything received before was taken.
+        """
+        if self._buffer:
+            data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+            self._buffer = [data[limit:]] if len(data) > limit else []
+            data = data[:limit]
+            self._size -= len(data)
+            return data
+        if self.error is not None:
+            raise self.error
+        return b"" if self.eof else None
+
+    @property
+    def want_read(self) -> bool:
+        """False while enough was read ahead."""
+        return self._size < self._bound
+
+    def next_deadline(self, now: float) -> float:
+        """Idle timeout, if one is set."""
+        if not self.idle_timeout:
+            return FOREVER
+        if self._active:
+            self._active = False
+            self._quiet_since = now
+        return self._quiet_since + self.idle_timeout
+
+    def handle_deadline(self, now: float) -> None:
+        """Silence for too long ends the stream."""
+        if now >= self.next_deadline(now):
+            self.pump.abort()

@@ -1,0 +1,510 @@
+"""ClientRequest: a request, from the arguments of ``request()`` to the end of its answer.
+
+**Stages.** The Agent decided in the constructor (the lease: a pooled connection, the
+right to open one, or a place in the queue). The request then makes progress inside
+whichever call waits on it: getting a connection, sending, looking for the answer,
+reading its body. Nothing runs hidden (decision 8).
+
+**The end.** An exchange is over when the response was consumed *and* the request
+ended (AGT-44). Then the connection goes back to the Agent, or is closed. Everything
+that ends it early passes through :meth:`ClientRequest._fail`, which is synchronous,
+releases the lease, aborts the transport, and tells observers in Node's order
+(CLI-53 to CLI-64, CLI-74 to CLI-84).
+
+**Replay** (decision 7). A pooled connection may have been closed by the server while
+our request was on its way. If nothing of an answer came, the method is idempotent and
+every byte of the message is still at hand, the same bytes are sent once more on the
+same lease (RFC 9110 section 9.2.2). ``replay=False`` leaves that to the caller, as Node does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ._chars import check_method, check_target
+from ._connection import Signal
+from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, StateError, TimedOut
+from ._header_store import HeaderStore
+from ._incoming import UPGRADED, IncomingMessage
+from ._options import RequestOptions, authorization_header, check_timeout, host_header
+from ._outgoing import UNRENDERED, OutgoingMessage, pairs
+from ._serializer import render_request
+from ._state import BODY, DONE, HALF, HEAD, IDLE, joint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from ._agent import Agent
+    from ._client_connection import ClientConnection
+    from ._lease import Lease
+
+__all__ = ["ClientRequest"]
+
+_NO_BODY_EXPECTED: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+"""Methods without chunked framing by default (CLI-11)."""
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""RFC 9110 section 9.2.2."""
+REPLAY_BYTES: Final = 65536
+"""The longest message we keep for a replay."""
+
+
+class ClientRequest(OutgoingMessage):
+    """A request in progress (CLI-1 to CLI-99). Made by ``request()`` and ``get()``.
+
+    Events: ``socket(socket)``, ``response(message)``, ``information(message)``, ``continue()``,
+    ``upgrade(message, stream, head)``, ``connect(message, stream, head)``, ``timeout()``, ``abort()``,
+    ``error(error)``, ``finish()``, ``drain()``, ``close()``.
+
+    Attributes:
+        agent: the agent, or None when ``create_connection`` replaced it (CLI-3).
+        aborted: :meth:`abort` was called (CLI-1).
+        res: the response once its head arrived (CLI-6).
+        reused_socket: the connection had carried another exchange before (CLI-5, decision 4).
+        timeout: the ``timeout`` option, seconds or None (CLI-12).
+        max_headers_count: most fields of a response, more is an error (CLI-30).
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_error",
+        "_lease",
+        "_method",
+        "_now",
+        "_options",
+        "_over",
+        "_path",
+        "_raw_fields",
+        "_replay",
+        "_switched",
+        "_timeout_seen",
+        "aborted",
+        "agent",
+        "res",
+        "reused_socket",
+        "timeout",
+    )
+
+    def __init__(self, options: RequestOptions, agent: Agent[Any, Any] | None, now: Callable[[], float]) -> None:
+        self._listeners = None
+        self._connection: ClientConnection | None = None
+        self._sink = []
+        self._rare = None
+        self._framing = UNRENDERED
+        self._head = b""
+        self._left = 0
+        self._writable_finished = False
+        self.writable_ended = False
+        self.send_date = False
+        method = options.method
+        self.use_chunked_encoding_by_default = method not in _NO_BODY_EXPECTED
+        # AGT-38 to AGT-41
+        self.should_keep_alive = agent is not None and (
+            agent.keep_alive or agent.max_sockets != agent.default_max_sockets
+        )
+        self._options = options
+        self._now = now
+        self._method = method
+        self._path = options.path
+        self._lease: Lease[Any, Any] | None = None
+        self._error: AnywireError | None = None
+        self._over = False
+        self._replay: bytes | None = None
+        self._switched: tuple[IncomingMessage, bytes] | None = None
+        self._timeout_seen = False
+        self._deadline = options.deadline + now() if options.deadline else None
+        self.agent = agent
+        self.aborted = False
+        self.res: IncomingMessage | None = None
+        self.reused_socket = False
+        self.timeout = options.timeout
+        self._raw_fields: list[tuple[str, Any]] | None = None
+        self._store: HeaderStore | None = self._make_store(options)
+        if self._raw_fields is not None or (self._store is not None and self._store.has("expect")):
+            # List-form headers and Expect render the head at once (MOD-47, CLI-18).
+            self._render(None)
+            self._sink.append(self._head)
+            self._head = b""
+
+    def _make_store(self, options: RequestOptions) -> HeaderStore | None:
+        headers = options.headers
+        if headers is not None and not hasattr(headers, "items"):
+            self._raw_fields = list(pairs(headers))
+            return None
+        store = HeaderStore()
+        if headers:
+            for name, value in headers.items():
+                store.set(name, value)
+        if options.set_host and not store.get("host"):
+            store.set("Host", host_header(options))
+        if options.auth and not store.has("authorization"):
+            store.set("Authorization", authorization_header(options.auth))
+        return store
+
+    def __repr__(self) -> str:
+        state = "over" if self._over else "answered" if self.res is not None else "waiting"
+        return f"<{type(self).__name__} {self._method} {self.protocol}//{self.host}{self._path} {state}>"
+
+    # ---------------------------------------------------------------- properties
+
+    @property
+    def method(self) -> str:
+        """Request method; may be changed until the head is rendered, and is checked then (CLI-2)."""
+        return self._method
+
+    @method.setter
+    def method(self, method: str) -> None:
+        self._check_not_sent()
+        self._method = check_method(method)
+
+    @property
+    def path(self) -> str:
+        """Request target; may be changed until the head is rendered, and is checked then (CLI-2)."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self._check_not_sent()
+        self._path = check_target(str(path))
+
+    @property
+    def host(self) -> str:
+        """Where to (CLI-L2)."""
+        return self._options.host
+
+    @property
+    def protocol(self) -> str:
+        """``"http:"`` or ``"https:"`` (CLI-L2)."""
+        return self._options.protocol
+
+    @property
+    def socket_path(self) -> str | None:
+        """Unix socket path (CLI-14)."""
+        return self._options.socket_path
+
+    @property
+    def max_header_size(self) -> int | None:
+        """The option as given (CLI-14)."""
+        return self._options.max_header_size
+
+    @property
+    def max_headers_count(self) -> int | None:
+        """The option as given (CLI-30)."""
+        return self._options.max_headers_count
+
+    @property
+    def socket(self) -> Any:
+        """The transport once there is one, also afterwards (CLI-4)."""
+        return None if self._connection is None else self._connection.user_socket()
+
+    @property
+    def destroyed(self) -> bool:
+        """Destroyed, aborted or failed (CLI-L1)."""
+        return self._error is not None or (self._connection is not None and self._connection.lost and not self._over)
+
+    @property
+    def error(self) -> AnywireError | None:
+        """What ended this request early, or None."""
+        return self._error
+
+    def _check_not_sent(self) -> None:
+        if self._framing != UNRENDERED:
+            raise StateError("Cannot change the request line after the head is rendered", code="ERR_HTTP_HEADERS_SENT")
+
+    def _is_response(self) -> bool:
+        return False
+
+    # ---------------------------------------------------------------- sending
+
+    def _render(self, known_length: int | None) -> None:
+        store = self._store
+        rare = self._rare
+        self._head, self._framing, last = render_request(
+            self._method,
+            self._path,
+            self._raw_fields if store is None else store,
+            known_length=known_length,
+            chunked_by_default=self.use_chunked_encoding_by_default,
+            keep_alive=self.should_keep_alive,
+            has_agent=self.agent is not None,
+            removed=0 if store is None else store.removed,
+            trailers=rare is not None and rare.trailers is not None,
+        )
+        self._left = self._framing if self._framing > 0 else 0
+        if last:
+            self.should_keep_alive = False
+
+    def _put(self, data: bytes) -> None:
+        if self._gone():
+            return
+        super()._put(data)
+        connection = self._connection
+        if connection is not None and connection.sending == IDLE:
+            connection.sending = HALF[IDLE][HEAD]
+
+    def _message_ended(self) -> None:
+        connection = self._connection
+        if connection is not None and not self._gone():
+            connection.request_ended()
+            self._maybe_over()
+
+    def _flush(self) -> bool:
+        return False if self._gone() else super()._flush()
+
+    def _gone(self) -> bool:
+        """Nothing we write can still arrive: the exchange ended early or the answer closed it (CLI-67)."""
+        return self._over or self._error is not None
+
+    # ---------------------------------------------------------------- a connection
+
+    def _attach(self, connection: ClientConnection, reused: bool) -> None:
+        """The connection is ours until the exchange is over."""
+        self._connection = connection
+        self.reused_socket = reused
+        connection.start(self)
+        queued = self._sink
+        if reused and self.writable_ended and self._method in _IDEMPOTENT and self._options.replay:
+            whole = b"".join(queued)
+            if len(whole) <= REPLAY_BYTES:
+                self._replay = whole
+                queued = [whole]
+        self._sink = connection._out
+        if queued:
+            self._sink += queued
+            connection.sending = HALF[IDLE][HEAD]
+        if self.writable_ended:
+            connection.request_ended()
+        if self.timeout and not connection.idle_timeout:
+            connection.idle_timeout = self.timeout
+        if self._listeners is not None:
+            self.emit("socket", connection.user_socket())
+
+    def _detach(self, sink: list[bytes]) -> None:
+        self._connection = None
+        self._sink = sink
+
+    def _replayable(self, error: AnywireError) -> bool:
+        """May the same bytes go out again on another connection?"""
+        connection = self._connection
+        return (
+            self._replay is not None
+            and self.reused_socket
+            and self.res is None
+            and connection is not None
+            and not connection.bytes_received
+            and isinstance(error, ConnectionLost)
+        )
+
+    # ---------------------------------------------------------------- the answer
+
+    def _advance(self) -> IncomingMessage | None:
+        """Take what came: the response, or None if more input is needed.
+
+        Raises:
+            AnywireError: the exchange failed. Not raised yet when it can be replayed: then None,
+                and ``_connection`` is None again.
+        """
+        while self.res is None:
+            if self._error is not None:
+                raise self._error
+            connection = self._connection
+            if connection is None:
+                return None
+            event = connection.next_event()
+            if event is None:
+                return None
+            if isinstance(event, IncomingMessage):
+                if self._method == "CONNECT" and (event._first or 0) >= 200 or event.status_code == 101:
+                    self._switch(event)
+                    return None
+                if (event._first or 0) < 200:
+                    if event._first == 100:
+                        self.emit("continue")
+                    self.emit("information", event)
+                else:
+                    self._answered(event)
+            elif isinstance(event, Signal):
+                raise self._fail(connection.hang_up())
+            elif self._replayable(event):
+                whole = self._replay
+                assert whole is not None
+                self._replay = None
+                connection.request = None
+                connection.destroy()
+                self._detach([whole])
+                return None
+            else:
+                raise self._fail(event)
+        return self.res
+
+    def _answered(self, message: IncomingMessage) -> None:
+        self.res = message
+        message.req = self
+        self._replay = None
+        connection = self._connection
+        assert connection is not None
+        if not connection.keep_alive:
+            self.should_keep_alive = False
+        if self._listeners is not None:
+            self.emit("response", message)
+        if message.complete:
+            # Nothing to consume: an answer without a body must not hold its connection (AGT-45 aside).
+            self._maybe_over()
+
+    def _switch(self, message: IncomingMessage) -> None:
+        """101 or an answer to CONNECT: the connection leaves the pool (AGT-79, CLI-41 to CLI-50)."""
+        connection = self._connection
+        assert connection is not None
+        message.req = self
+        message._flags |= UPGRADED
+        message.complete = True
+        self.res = message
+        self._switched = message, connection.switch()
+        self._over = True
+        lease, self._lease = self._lease, None
+        if lease is not None and self.agent is not None:
+            self.agent.detach(lease)
+            self._settle()
+        connection.request = None
+
+    def _maybe_over(self) -> None:
+        """Both halves done? Then the connection goes back, or away (AGT-44 to AGT-47)."""
+        connection = self._connection
+        if self._over or connection is None or connection.receiving != DONE:
+            return
+        what = joint(connection.receiving, connection.sending, connection.keep_alive and self.should_keep_alive)
+        if what is None and self.should_keep_alive:
+            return
+        # Without persistence the end of the response ends the exchange, whatever of the upload is missing (CLI-67).
+        message = self.res
+        self._over = True
+        persists = connection.cycle() and self.should_keep_alive and what is not None
+        lease, self._lease = self._lease, None
+        if lease is not None and self.agent is not None:
+            self.agent.release(lease, self._now(), persists, message)
+            self._settle()
+        if not persists:
+            connection.pump.close()
+        if self._listeners is not None:
+            self.emit("close")
+        if message is not None and message._listeners is not None:
+            message._closed()
+
+    # ---------------------------------------------------------------- failure
+
+    def _fail(self, error: AnywireError) -> AnywireError:
+        """End the exchange now. Returns `error`, told apart by where it happened."""
+        if self._over or self._error is not None:
+            return self._error or error
+        self._error = error
+        self._describe(error)
+        connection, message = self._connection, self.res
+        self._release(connection)
+        if self._listeners is not None and (message is None or not isinstance(error, _Quiet)):
+            if self.listener_count("error"):
+                self.emit("error", error)
+        if message is not None and not message.complete:
+            message._abort(error)
+        if self._listeners is not None:
+            self.emit("close")
+        if message is not None and message._listeners is not None:
+            message._closed()
+        return error
+
+    def _release(self, connection: ClientConnection | None) -> None:
+        """Lease and transport go, synchronously; nothing here may suspend or raise."""
+        lease, self._lease = self._lease, None
+        if connection is not None and connection.request is self:
+            connection.request = None
+            connection._lost = True
+            connection.pump.abort()
+        if lease is not None and self.agent is not None:
+            self.agent.dropped(lease)
+            self._settle()
+
+    def _describe(self, error: AnywireError) -> None:
+        """What a caller needs to decide about a retry (ASK-15)."""
+        connection = self._connection
+        if not isinstance(error, RemoteError):
+            return
+        error.reused = self.reused_socket
+        sent = 0 if connection is None else connection.bytes_sent
+        error.bytes_written = sent
+        error.response_started = connection is not None and connection.bytes_received
+        if sent == 0 or self._method in _IDEMPOTENT:
+            error.replay_safe = "yes"
+        else:
+            error.replay_safe = "no" if error.response_started else "unknown"
+
+    def destroy(self, error: Exception | None = None) -> Self:
+        """End the exchange now, releasing everything (CLI-26, CLI-79 to CLI-85). Never waits.
+
+        Args:
+            error: what ``error`` listeners and waiting calls get; default ``ECONNRESET``, ``socket hang up``.
+                Mid-response without an error nothing is emitted but ``aborted`` and ``close`` (CLI-82).
+        """
+        if error is None:
+            self._fail(_Quiet("socket hang up", phase=self._phase()))
+        elif isinstance(error, AnywireError):
+            self._fail(error)
+        else:
+            made = LocalError(str(error) or type(error).__name__, code="ABORT_ERR")
+            made.__cause__ = error
+            self._fail(made)
+        return self
+
+    def abort(self) -> None:
+        """Node's older :meth:`destroy`: also sets :attr:`aborted` and emits ``abort``, once (CLI-68 to CLI-78)."""
+        if self.aborted:
+            return
+        self.aborted = True
+        if self._listeners is not None:
+            self.emit("abort")
+        self.destroy()
+
+    def _phase(self) -> str:
+        if self._connection is None:
+            return "queue" if self._lease is not None and self._lease.state == "queued" else "connect"
+        return "body" if self._connection.receiving == BODY else "head"
+
+    def _settle(self) -> None:
+        """Carry out what the Agent decided: wake leases, close connections."""
+        agent = self.agent
+        if agent is not None and agent.has_answers:
+            agent.settle()
+
+    # ---------------------------------------------------------------- timeouts
+
+    def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
+        """Idle timeout in seconds, 0 for none; counted once there is a connection (CLI-22, CLI-89 to CLI-96)."""
+        seconds = check_timeout(seconds, "msecs")
+        if callback is not None:
+            self.once("timeout", callback)
+        if self._over or self._error is not None:
+            return self
+        self.timeout = seconds or None
+        if self._connection is not None:
+            self._connection.set_idle_timeout(seconds)
+        return self
+
+    def clear_timeout(self, callback: Callable[..., object] | None = None) -> None:
+        """``set_timeout(0)`` (CLI-23)."""
+        if callback is not None:
+            self.off("timeout", callback)
+        self.set_timeout(0)
+
+    def _timed_out(self) -> None:
+        """Silence for too long. With a listener it is the listener's to act (CLI-86); else it is an error."""
+        if self._timeout_seen:
+            return
+        if self.listener_count("timeout"):
+            self._timeout_seen = True
+            self.emit("timeout")
+        else:
+            error = TimedOut(f"{self._method} {self.host}: no traffic for {self.timeout} s", phase=self._phase())
+            error.elapsed = self.timeout
+            self._fail(error)
+
+
+class _Quiet(ConnectionLost):
+    """destroy() without an error: reported before a response, silent after it (CLI-81, CLI-82)."""

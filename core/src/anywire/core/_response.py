@@ -1,0 +1,224 @@
+"""ServerResponse: what a server says to one request (RES-18 to RES-86)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._errors import ArgumentTypeError, StateError
+from ._outgoing import UNRENDERED, OutgoingMessage, _Rare, as_bytes, pairs
+from ._framing import CHUNKED_OK
+from ._serializer import CHUNKED, CONTINUE, PROCESSING, render_information, render_response
+from ._header_store import HeaderStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Self
+
+    from ._errors import AnywireError
+    from ._incoming import IncomingMessage
+
+__all__ = ["ServerResponse"]
+
+
+class ServerResponse(OutgoingMessage):
+    """The response to one request. Made by the server and handed to ``request`` listeners.
+
+    Events: ``finish()``, ``close()``, ``drain()``, ``timeout(socket)``.
+
+    Attributes:
+        req: the request this answers.
+        status_code: sent with the head, 200 unless set (RES-18).
+        status_message: reason phrase; None means the standard one (RES-21).
+        send_date: add a ``Date`` field (RES-33).
+        should_keep_alive: False makes this the last response of the connection (RES-75).
+    """
+
+    __slots__ = ("_no_body", "req", "status_code", "status_message")
+
+    def __init__(self, req: IncomingMessage) -> None:
+        connection = req._connection
+        self._listeners = None
+        self._connection = connection
+        self._sink = connection._out
+        self._store = None
+        self._rare = None
+        self._framing = UNRENDERED
+        self._head = b""
+        self._left = 0
+        self._writable_finished = False
+        self._no_body = req._first == "HEAD"
+        self.writable_ended = False
+        self.send_date = True
+        self.should_keep_alive = True
+        self.use_chunked_encoding_by_default = bool(req._flags & CHUNKED_OK)
+        self.req = req
+        self.status_code: int = 200
+        self.status_message: str | None = None
+
+    def __repr__(self) -> str:
+        state = "ended" if self.writable_ended else "sending" if self.headers_sent else "new"
+        return f"<{type(self).__name__} {self.status_code} {state}>"
+
+    # ---------------------------------------------------------------- head
+
+    def write_head(
+        self,
+        status_code: int,
+        status_message: str | None = None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+    ) -> Self:
+        """Render the head (RES-19 to RES-29). It leaves with the first body bytes, ``end`` or ``flush_headers``.
+
+        Args:
+            status_code: 100 to 999.
+            status_message: the reason phrase; a mapping or list here is taken for `headers`.
+            headers: a mapping, pairs, or a flat ``[name, value, …]`` list (RES-L1). They win over
+                fields stored with ``set_header``.
+
+        Raises:
+            StateError: ``ERR_HTTP_HEADERS_SENT``, there is a head already (decision 2, RES-27, RES-28).
+            ArgumentValueError: a status, name or value that cannot be sent.
+        """
+        if self._framing != UNRENDERED:
+            raise StateError("Cannot write headers after they are sent to the client", code="ERR_HTTP_HEADERS_SENT")
+        if status_message is not None and status_message.__class__ is not str and not isinstance(status_message, str):
+            if headers is not None:
+                raise ArgumentTypeError(
+                    f'The "status_message" argument must be of type str. Received {type(status_message).__name__}'
+                )
+            headers, status_message = status_message, None
+        before = self.status_code, self.status_message
+        self.status_code = status_code
+        if status_message is not None:
+            self.status_message = status_message
+        try:
+            if headers is None:
+                self._render(None)
+            elif self._store is None:
+                self._render(None, _as_fields(headers))
+            else:
+                self._merge(_as_fields(headers))
+                self._render(None)
+        except BaseException:
+            # Nothing was rendered, so nothing may be remembered: the caller may try again.
+            self.status_code, self.status_message = before
+            raise
+        return self
+
+    write_header = write_head
+
+    def _merge(self, headers: Any) -> None:
+        """Fields of ``write_head`` over stored ones: they replace, then repeats of one name add up (RES-25)."""
+        store = self._store
+        assert store is not None
+        seen: set[str] = set()
+        for name, value in pairs(headers):
+            lower = name.lower() if isinstance(name, str) else name
+            if lower in seen:
+                store.append(name, value)
+            else:
+                store.set(name, value)
+                seen.add(lower)
+
+    def _render(self, known_length: int | None, fields: Any = None) -> None:
+        connection = self._connection
+        rare = self._rare
+        store = self._store
+        self._head, framing, last = render_response(
+            self.status_code,
+            self.status_message,
+            fields if fields is not None else () if store is None else store,
+            no_body=self._no_body,
+            known_length=known_length,
+            chunked_ok=self.use_chunked_encoding_by_default,
+            keep_alive=self.should_keep_alive and connection.may_persist(),
+            date=connection.date_line() if self.send_date else b"",
+            removed=0 if store is None else store.removed,
+            continue_pending=connection.continue_pending,
+            trailers=rare is not None and rare.trailers is not None,
+        )
+        self._framing = framing
+        self._left = framing if framing > 0 else 0
+        if last:
+            self.should_keep_alive = False
+
+    # ---------------------------------------------------------------- interim responses
+
+    def write_continue_nowait(self) -> None:
+        """Send ``100 Continue`` now (RES-68).
+
+        Raises:
+            StateError: ``ERR_HTTP_HEADERS_SENT``, the final head was rendered already.
+        """
+        self._interim(CONTINUE)
+        self._connection.continue_pending = False
+
+    def write_processing_nowait(self) -> None:
+        """Send ``102 Processing`` now (RES-69). Raises like :meth:`write_continue_nowait`."""
+        self._interim(PROCESSING)
+
+    def write_information_nowait(self, status_code: int, headers: Any = ()) -> None:
+        """Send an interim response (100 to 199 but 101), such as 103 with ``Link`` fields.
+
+        Raises:
+            StateError: ``ERR_HTTP_HEADERS_SENT``.
+            ArgumentValueError: not an interim status, or fields that cannot be sent.
+        """
+        self._interim(render_information(status_code, pairs(headers)))
+        if status_code == 100:
+            self._connection.continue_pending = False
+
+    def _interim(self, head: bytes) -> None:
+        if self._framing != UNRENDERED:
+            raise StateError(
+                "Cannot write an interim response after the head is sent", code="ERR_HTTP_HEADERS_SENT"
+            )
+        # A 1.0 client would take it for the answer (RFC 9110 section 15.2).
+        if self.req._minor >= 1 and not self.destroyed:
+            self._sink.append(head)
+            self._flush()
+
+    # ---------------------------------------------------------------- end
+
+    def _message_ended(self) -> None:
+        self._connection.response_ended(self, not self.should_keep_alive)
+
+    def _finish(self) -> None:
+        self._writable_finished = True
+        if self._listeners is not None or self.req._listeners is not None:
+            self.emit("finish")
+            self._connection.response_finished(self)
+
+    # ---------------------------------------------------------------- the rest
+
+    @property
+    def socket(self) -> Any:
+        """The transport, None once the response is finished (RES-67)."""
+        return None if self._writable_finished else self._connection.user_socket()
+
+    @property
+    def destroyed(self) -> bool:
+        """The transport is gone or was given up."""
+        return bool(self._connection.lost)
+
+    def destroy(self, error: AnywireError | None = None) -> Self:
+        """Destroy the transport: ``aborted`` and ``close`` on the request, ``close`` here (RES-71)."""
+        if self._connection.response is self:
+            self._connection.destroy(error)
+        return self
+
+    def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
+        """Idle timeout of the connection while this response is pending, 0 for none (RES-72)."""
+        self.req.set_timeout(seconds)
+        if callback is not None:
+            self.on("timeout", callback)
+        return self
+
+
+def _as_fields(headers: Any) -> Any:
+    """`headers` of ``write_head``: mappings and stores as they are, a flat list as pairs (RES-L1)."""
+    if isinstance(headers, (list, tuple)) and headers and isinstance(headers[0], str):
+        if len(headers) % 2:
+            raise ArgumentTypeError('The "headers" argument must hold a value for each name')
+        return list(zip(headers[::2], headers[1::2], strict=True))
+    return headers if isinstance(headers, dict) else pairs(headers)

@@ -1,0 +1,173 @@
+"""Server: listeners, limits and the rules that hold for all its connections.
+
+The part of a server that never waits. It is what a :class:`ServerConnection` asks
+whenever it needs a limit, so a change applies at once. Facades add ``listen``,
+``close`` and the loop that serves one connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ._date import DateLine
+from ._emitter import Emitter
+from ._incoming import IncomingMessage
+from ._limits import Limits
+from ._options import check_timeout
+from ._response import ServerResponse
+from ._serializer import canned_response
+from ._settings import SETTINGS
+from ._state import IDLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from ._errors import AnywireError
+    from ._server_options import ServerOptions
+    from ._server_connection import ServerConnection
+
+__all__ = ["Server"]
+
+
+class Server(Emitter):
+    """What an HTTP server knows (SRV-1 to SRV-92).
+
+    Events: ``request(req, res)``, ``check_continue(req, res)``, ``check_expectation(req, res)``,
+    ``connect(req, socket, head)``, ``upgrade(req, socket, head)``, ``client_error(error, socket)``,
+    ``connection(socket)``, ``timeout(socket)``, ``drop(info)``, ``listening()``, ``close()``, ``error(error)``.
+
+    Attributes:
+        timeout: seconds a connection may be silent; 0 is no limit (SRV-47).
+        keep_alive_timeout: seconds between a response and the next request; default 5 (SRV-49).
+        headers_timeout: seconds a head may take; default 60 (SRV-60, decision 5).
+        request_timeout: seconds a whole request may take to arrive; default 300 (SRV-L1).
+        linger_timeout: seconds to wait for the client's FIN, or for a body nobody reads; default 5.
+        max_connections: open connections beyond which new ones are dropped; None is no limit (SRV-46).
+        max_requests_per_socket: requests after which a connection is closed; 0 is no limit (SRV-L3).
+        http_allow_half_open: answer a request whose client half-closed (SRV-28).
+        draining: ``close()`` was called: every response is the last of its connection (SRV-88).
+        connections: every connection that is being served.
+    """
+
+    async_events: ClassVar[frozenset[str]] = frozenset(
+        {"request", "check_continue", "check_expectation", "connect", "upgrade", "client_error"}
+    )
+
+    __slots__ = (
+        "__weakref__",
+        "connections",
+        "date",
+        "draining",
+        "headers_timeout",
+        "http_allow_half_open",
+        "incoming_message_class",
+        "keep_alive_timeout",
+        "lenient",
+        "limits",
+        "linger_timeout",
+        "max_connections",
+        "max_requests_per_socket",
+        "options",
+        "request_timeout",
+        "server_response_class",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        wall_clock: Callable[[], float],
+        message_class: type[IncomingMessage] = IncomingMessage,
+        response_class: type[ServerResponse] = ServerResponse,
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.limits = Limits(
+            max_header_size=options.max_header_size,
+            max_headers_count=options.max_headers_count,
+            max_buffered=options.max_buffered,
+            max_drain=options.max_drain,
+        )
+        self.lenient = SETTINGS.use_insecure_parser(options.insecure_http_parser)
+        self.date = DateLine(wall_clock)
+        self.connections: set[ServerConnection] = set()
+        self.draining = False
+        self.timeout: float = options.timeout
+        self.keep_alive_timeout: float = options.keep_alive_timeout
+        self.headers_timeout: float = options.headers_timeout
+        self.request_timeout: float = options.request_timeout
+        self.linger_timeout: float = 5.0
+        self.max_connections: int | None = options.max_connections
+        self.max_requests_per_socket: int = options.max_requests_per_socket
+        self.http_allow_half_open: bool = options.http_allow_half_open
+        self.incoming_message_class: type[IncomingMessage] = options.incoming_message_class or message_class
+        self.server_response_class: type[ServerResponse] = options.server_response_class or response_class
+
+    @property
+    def max_headers_count(self) -> int:
+        """Most fields in a head; more is answered with 431 (SRV-41, decision 6)."""
+        return self.limits.max_headers_count
+
+    @max_headers_count.setter
+    def max_headers_count(self, count: int) -> None:
+        self.limits.max_headers_count = count
+
+    def set_timeout(self, seconds: float = 0.0, callback: Callable[..., object] | None = None) -> Self:
+        """Set :attr:`timeout` for connections accepted from now on (SRV-59)."""
+        self.timeout = check_timeout(seconds, "msecs")
+        if callback is not None:
+            self.on("timeout", callback)
+        return self
+
+    def socket_for(self, connection: ServerConnection) -> Any:
+        """The user-visible transport of `connection`; facades override it."""
+        return connection.socket
+
+    # ---------------------------------------------------------------- what connections ask
+
+    def timed_out(self, connection: ServerConnection) -> bool:
+        """A connection was silent for too long (SRV-56). Returns True if it was destroyed."""
+        socket = connection.user_socket()
+        message, response = connection.message, connection.response
+        heard = False
+        if message is not None and not message.complete:
+            heard = message.emit("timeout", socket)
+        if response is not None:
+            heard = response.emit("timeout", socket) or heard
+        heard = self.emit("timeout", socket) or heard
+        if not heard:
+            connection.destroy()
+        return not heard
+
+    def answer_error(self, connection: ServerConnection, error: AnywireError) -> None:
+        """The default answer to bytes that are no request: 400, 408, 431, … if nothing was sent yet (SRV-32)."""
+        if connection.sending == IDLE and error.status_hint and not connection.lost:
+            connection.send(canned_response(error.status_hint))
+        connection.give_up()
+
+    def answer_expectation(self, response: ServerResponse) -> None:
+        """The default answer to an Expect we do not know (SRV-23)."""
+        response.status_code = 417
+        response.end_nowait()
+
+    def answer_failure(self, response: ServerResponse, error: BaseException) -> None:
+        """A handler raised: 500 if the head is unsent, else the connection is destroyed (SRV-10).
+
+        If what it raised is the request's own fault, the answer says that instead.
+        """
+        connection = response._connection
+        if connection.lost or response.writable_ended:
+            return
+        if response.headers_sent and (response._sink or not response._head):
+            response.destroy()
+            return
+        hint = getattr(error, "status_hint", 0) if error is connection.error else 0
+        fresh = ServerResponse.__new__(type(response))
+        fresh.__init__(response.req)  # type: ignore[misc]
+        connection.response = fresh
+        fresh.status_code = hint or 500
+        if hint:
+            fresh.should_keep_alive = False
+        fresh.end_nowait(None if hint else "Internal Server Error")
+

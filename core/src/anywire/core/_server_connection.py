@@ -1,0 +1,400 @@
+"""ServerConnection: one client's connection, as the server's half of the protocol sees it.
+
+**One exchange at a time.** A head is parsed only when the response before it has
+ended, so pipelined requests wait as bytes, in order, bounded by ``max_buffered``
+(decision 6 in place of SRV-11 to SRV-16).
+
+**After the response** one of four things happens:
+
+1. the request was complete and both sides persist: the halves cycle and the next
+   head may be parsed;
+2. the request has body left, and little of it: it is *drained*, parsed and thrown
+   away, then 1;
+3. more of it, or the connection does not persist: the connection *lingers*. What is
+   queued goes out, we half-close, and read on without parsing until the peer's FIN
+   or a bound. Closing at once would make the kernel answer unread input with a
+   reset, which can destroy the response in the peer's buffers (RFC 9112 section 9.6);
+4. nothing can be unread: it is closed at once.
+
+**Phases and their clocks** (decision 5; SRV-47 to SRV-63):
+
+========== =========================================== ============================
+phase      begins                                      limit
+========== =========================================== ============================
+accept     when the connection is accepted             ``headers_timeout``, then 408
+head       with the first byte of a later head         ``headers_timeout``, then 408
+body       keeps the clock of its head                 ``request_timeout``, then 408
+handler    when the request is complete                none but ``timeout``
+keep-alive when the response ended                     ``keep_alive_timeout``, then close
+drain      when the response ended before the request  ``linger_timeout``, then close
+linger     when the connection is being closed         ``linger_timeout``, then close
+========== =========================================== ============================
+
+``timeout`` is the idle limit of Node's sockets: no byte in or out for so long. It
+is replaced by ``keep_alive_timeout`` between requests. Stray line breaks between
+requests do not end the keep-alive phase (SRV-52 is a hazard we do not follow).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ._connection import CLOSED_EVENT, Connection, Signal
+from ._errors import AnywireError, ConnectionLost, ParseError, TimedOut
+from ._framing import EXPECT_CONTINUE, KEEP_ALIVE, REQUEST
+from ._pump import FOREVER
+from ._serializer import CONTINUE
+from ._state import BODY, CLOSED, DONE, FAIL, FAILED, HALF, HEAD, IDLE, MESSAGE, SWITCHED, joint
+
+if TYPE_CHECKING:
+    from ._incoming import IncomingMessage
+    from ._response import ServerResponse
+    from ._server import Server
+
+__all__ = ["ServerConnection"]
+
+_ACCEPT: Final = "accept"
+_HEAD: Final = "head"
+_BODY: Final = "body"
+_HANDLER: Final = "handler"
+_KEEP_ALIVE: Final = "keep-alive"
+_DRAIN: Final = "drain"
+_LINGER: Final = "linger"
+
+LINGER_BYTES: Final = 1 << 20
+"""Input thrown away while lingering before we reset after all."""
+
+
+class ServerConnection(Connection):
+    """See the module docstring. Made by the server for each accepted transport.
+
+    Attributes:
+        server: the server, read for limits and timeouts whenever they are used.
+        response: the response to the current request, set by whoever dispatches it.
+        parked: whoever serves the connection sleeps until the response has ended.
+        continue_pending: the client waits for ``100 Continue`` and has not been told (SRV-21).
+        requests: how many requests were parsed here.
+    """
+
+    __slots__ = (
+        "_discarded",
+        "_phase",
+        "_since",
+        "continue_pending",
+        "parked",
+        "requests",
+        "response",
+        "server",
+        "stuck",
+    )
+
+    message: IncomingMessage | None
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(REQUEST, server.limits, lenient=server.lenient)
+        self.server = server
+        self.idle_timeout = server.timeout or 0.0
+        self.response: ServerResponse | None = None
+        self.stuck: ServerResponse | None = None
+        self.continue_pending = False
+        self.parked = False
+        self.requests = 0
+        self._discarded = 0
+        self._phase: str = _ACCEPT
+        self._since: float | None = None
+
+    def user_socket(self) -> Any:
+        """The transport as listeners see it."""
+        return self.server.socket_for(self)
+
+    # ---------------------------------------------------------------- events
+
+    def next_event(self) -> IncomingMessage | AnywireError | Signal | None:
+        """What happened next, one thing at a time. Called between exchanges.
+
+        Returns:
+            1. a request: its head was received, and its body can be read from it;
+            2. None: needs input, or the current response has to end first;
+            3. an error, once: nothing parses after it. Nothing of it was answered yet;
+            4. ``CLOSED_EVENT``: flush what is queued, then close.
+        """
+        state = self.receiving
+        if state == IDLE:
+            if self._lost:
+                return CLOSED_EVENT
+            try:
+                head = self._parser.next_head()
+            except ParseError as error:
+                return self._fail(error)
+            if head is None:
+                return self._no_head()
+            length = head[4]
+            flags = head[5]
+            self.message = message = self.server.incoming_message_class(self, *head)
+            if length == 0:
+                self.receiving = HALF[state][MESSAGE]
+                self._phase = _HANDLER
+            else:
+                self.receiving = HALF[state][HEAD]
+                if self._phase == _KEEP_ALIVE:
+                    self._since = None
+                self._phase = _BODY
+            self.requests += 1
+            self.keep_alive = flags & KEEP_ALIVE != 0
+            self.continue_pending = flags & EXPECT_CONTINUE != 0
+            return message
+        if self._phase == _LINGER:
+            return self._linger()
+        if state == BODY:
+            return self._drain() if self._draining else None
+        if state == DONE:
+            return CLOSED_EVENT if self._lost else None
+        if state == FAILED and self.sending not in (CLOSED, FAILED):
+            # Handed out by whoever hit it: a reader of the body, or next_event above.
+            return self.error
+        return CLOSED_EVENT
+
+    def _no_head(self) -> Signal | None:
+        parser = self._parser
+        if parser.at_eof:
+            self._close_halves()
+            return CLOSED_EVENT
+        if self._phase == _KEEP_ALIVE and parser.started:
+            self._phase = _HEAD
+            self._since = None
+        return None
+
+    def _drain(self) -> IncomingMessage | AnywireError | Signal | None:
+        """Throw away the rest of a request body that was answered without being read."""
+        parser = self._parser
+        while True:
+            try:
+                piece = parser.next_body()
+            except ParseError:
+                # The response is out already; nobody is left to tell (ASK-32).
+                self._close_halves()
+                return CLOSED_EVENT
+            if piece is None:
+                return CLOSED_EVENT if self._lost else None
+            if not piece:
+                self._message_complete()
+                self._draining = False
+                self._request_over()
+                self._cycle()
+                return self.next_event()
+            self._discarded += len(piece)
+            if self._discarded > self.limits.max_drain:
+                self.keep_alive = False
+                self._start_linger()
+                return self._linger()
+
+    def _start_linger(self) -> None:
+        self._phase = _LINGER
+        self._since = None
+        self._draining = False
+
+    @property
+    def half_close_due(self) -> bool:
+        """The last response is queued: FIN behind it, then read on until the peer's."""
+        return self._phase == _LINGER
+
+    def _linger(self) -> Signal | None:
+        parser = self._parser
+        self._discarded += len(parser.take_rest())
+        if self._lost or parser.at_eof or self._discarded > LINGER_BYTES:
+            self._close_halves()
+            return CLOSED_EVENT
+        return None
+
+    # ---------------------------------------------------------------- sending half
+
+    def date_line(self) -> bytes:
+        """The ``Date`` field line of this second."""
+        return self.server.date.line()
+
+    def may_persist(self) -> bool:
+        """Would another exchange be possible after this response? Asked when a head is rendered."""
+        if not self.keep_alive or self.server.draining:
+            return False
+        limit = self.server.max_requests_per_socket
+        if limit and self.requests >= limit:
+            return False
+        # Announcing persistence and then not reading the rest of a large upload would be a lie.
+        message = self.message
+        return self.receiving != BODY or message is None or message._length <= self.limits.max_drain
+
+    def send_continue(self) -> None:
+        """Answer ``Expect: 100-continue`` on the application's behalf (SRV-20)."""
+        self.continue_pending = False
+        self._out.append(CONTINUE)
+
+    def response_ended(self, response: ServerResponse, last: bool) -> None:
+        """The last byte of the response is queued. `last`: the connection ends with it."""
+        self.sending = HALF[self.sending][MESSAGE]
+        if last:
+            self.keep_alive = False
+        if self.receiving == DONE:
+            if self.keep_alive and not self._lost:
+                self._cycle()
+            else:
+                self._end()
+        elif self.receiving == BODY:
+            if self.keep_alive:
+                self._draining = True
+                self._discarded = 0
+                self._phase = _DRAIN
+                self._since = None
+            else:
+                self._start_linger()
+        elif self.receiving == FAILED:
+            # An answer to a malformed body; whatever else comes is noise.
+            self._start_linger()
+        if self.parked:
+            self.pump.kick()
+
+    def _cycle(self) -> None:
+        assert joint(self.receiving, self.sending, self.keep_alive) is not None
+        self.receiving = IDLE
+        self.sending = IDLE
+        self.message = None
+        self.response = None
+        self._phase = _KEEP_ALIVE
+        self._since = None
+
+    def _end(self) -> None:
+        self._start_linger()
+
+    @property
+    def exchanging(self) -> bool:
+        """A request was handed out and its response has not ended."""
+        return self.sending == IDLE and self.receiving in (BODY, DONE)
+
+    # ---------------------------------------------------------------- observers
+
+    def message_consumed(self, message: IncomingMessage) -> None:
+        """The request's body was read to its end."""
+        if self.receiving == DONE:
+            self._phase = _HANDLER
+            if self._draining:
+                self._draining = False
+                self._cycle()
+
+    def response_finished(self, response: ServerResponse) -> None:
+        """Order of the closing events (RES-83)."""
+        message = response.req
+        if message._end_seen or not message.complete:
+            if message._end_seen:
+                message._closed()
+            response.emit("close")
+        else:
+            response.emit("close")
+            message._ended()
+            message._closed()
+
+    def _request_over(self) -> None:
+        message = self.message
+        if message is not None and message._listeners is not None and not message._end_seen:
+            message._ended()
+            message._closed()
+
+    def flushed(self) -> None:
+        """The transport's queue emptied after it had been blocked."""
+        response, self.stuck = self.stuck, None
+        if response is not None:
+            response._drained()
+        elif self.response is not None:
+            self.response._drained()
+
+    def notice(self) -> None:
+        """Tell the request and the response that the peer went away, if it did (SRV-25, SRV-27)."""
+        message, response = self.message, self.response
+        if self._lost:
+            gone = True
+        else:
+            gone = self.eof and not self.server.http_allow_half_open and self.exchanging
+            if gone:
+                # The peer's FIN with a request pending: Node gives the exchange up (SRV-27).
+                self._lost = True
+                self.pump.close()
+        if gone and message is not None and response is not None and not response._writable_finished:
+            error = self.error
+            if error is None:
+                error = self.error = ConnectionLost("aborted", phase=self._phase)
+            message._abort(error)
+            message._closed()
+            response.emit("close")
+            self.response = None
+
+    def _body_failed(self, error: AnywireError) -> AnywireError:
+        message = self.message
+        self._fail(error)
+        if message is not None:
+            message._abort(error)
+            message._closed()
+        return error
+
+    # ---------------------------------------------------------------- time
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """The user's idle timeout for this connection (RES-72, MSG-36)."""
+        self.idle_timeout = seconds
+        self._active = True
+        self.pump.kick()
+
+    def _limit(self) -> float:
+        phase = self._phase
+        server = self.server
+        if phase == _KEEP_ALIVE:
+            return server.keep_alive_timeout
+        if phase == _HANDLER:
+            return 0.0
+        if phase == _ACCEPT or phase == _HEAD:
+            return server.headers_timeout
+        if phase == _BODY:
+            return server.request_timeout
+        return server.linger_timeout
+
+    def next_deadline(self, now: float) -> float:
+        """When :meth:`handle_deadline` has something to do; ``inf`` for never."""
+        since = self._since
+        if since is None:
+            since = self._since = now
+        limit = self._limit()
+        due = since + limit if limit else FOREVER
+        if self.idle_timeout and not (self._phase == _KEEP_ALIVE and limit):
+            due = min(due, self._idle_deadline(now))
+        return due
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due. A stale timer finds nothing due and does nothing."""
+        if self._lost or self.receiving == SWITCHED or now < self.next_deadline(now):
+            return
+        phase = self._phase
+        limit = self._limit()
+        since = self._since
+        if not limit or since is None or now < since + limit:
+            self._idle_struck()
+            self.server.timed_out(self)
+        elif phase == _KEEP_ALIVE:
+            # Bytes that wait unparsed are a request that came in time: serve it.
+            if not self._parser.started and not self.server.timed_out(self):
+                self._since = FOREVER
+        elif phase in (_DRAIN, _LINGER):
+            self._lost = True
+            self.pump.abort()
+        else:
+            error = TimedOut("Request timeout", code="ERR_HTTP_REQUEST_TIMEOUT", phase=phase)
+            error.status_hint = 408
+            error.elapsed = now - since
+            self._fail(error)
+            self._since = FOREVER
+            if self.message is not None:
+                self.message._abort(error)
+                self.message._closed()
+            self.pump.kick()
+
+    def give_up(self) -> None:
+        """Answered or not, this connection ends: let what is queued go out, and linger."""
+        if self.sending not in (CLOSED, FAILED):
+            self.sending = HALF[self.sending][FAIL]
+        self._start_linger()

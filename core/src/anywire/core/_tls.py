@@ -1,0 +1,153 @@
+"""TLS options of Node's names as an ``SSLContext``, without importing ssl.
+
+The core does no I/O, and the ssl module does. A backend hands the module in, and a
+function that makes PEM text a file, for ``load_cert_chain`` takes nothing else.
+
+Contexts are made once per set of options: parsing the system's CA store costs
+15 ms and 0.7 MB each time (ASK-40). The key is the pool name of the options, which
+holds every TLS option there is, so no two different sets share one (ASK-39).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final, TypeAlias
+
+from ._errors import ArgumentValueError
+from ._names import TLS_OPTIONS, https_name
+
+__all__ = ["client_context", "server_context"]
+
+AsFile: TypeAlias = Callable[[str], AbstractContextManager[str]]
+"""PEM text → a context manager that gives the path of a private file with it."""
+
+_contexts: OrderedDict[tuple[bool, str], Any] = OrderedDict()
+MAX_CONTEXTS: Final = 64
+_VERSIONS: Final = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
+_NOT_IN_CONTEXT: Final = frozenset({"servername"})
+
+
+def client_context(ssl: Any, options: Mapping[str, Any], as_file: AsFile) -> Any:
+    """The context of a client connection.
+
+    Args:
+        ssl: the ssl module.
+        options: connection options; those in ``TLS_OPTIONS`` count. ``ca``, ``cert`` and ``key`` are PEM text
+            or paths. Verification is on unless ``reject_unauthorized`` is exactly False (SEC-42).
+        as_file: see :data:`AsFile`.
+
+    Raises:
+        ArgumentValueError: an option that this Python's ssl cannot honour, named.
+        OSError: a file cannot be read; ``ssl.SSLError`` if its content is wrong.
+    """
+    given = options.get("ssl_context")
+    if given is not None:
+        return given
+    return _cached(ssl, options, as_file, server=False)
+
+
+def server_context(ssl: Any, options: Mapping[str, Any], as_file: AsFile) -> Any:
+    """The context of a listening server. Options and errors as :func:`client_context`; ``cert`` is needed.
+
+    With ``ca``, client certificates are asked for and verified; ``reject_unauthorized=False`` asks without insisting.
+    """
+    given = options.get("ssl_context")
+    if given is not None:
+        return given
+    if "cert" not in options:
+        raise ArgumentValueError('An https server needs "cert" and "key", or "ssl_context"', code="ERR_MISSING_ARGS")
+    return _cached(ssl, options, as_file, server=True)
+
+
+def _cached(ssl: Any, options: Mapping[str, Any], as_file: AsFile, *, server: bool) -> Any:
+    tls = {
+        name: value
+        for name, value in options.items()
+        if name in TLS_OPTIONS and name not in _NOT_IN_CONTEXT and value is not None
+    }
+    key = server, https_name(tls)
+    made = _contexts.get(key)
+    if made is None:
+        made = _contexts[key] = _make(ssl, tls, as_file, server=server)
+        if len(_contexts) > MAX_CONTEXTS:
+            _contexts.popitem(last=False)
+    return made
+
+
+def _make(ssl: Any, tls: Mapping[str, Any], as_file: AsFile, *, server: bool) -> Any:
+    if server:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    elif "ca" in tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    context.set_alpn_protocols(list(tls.get("alpn_protocols", ("http/1.1",))))
+    for authority in _listed(tls.get("ca")):
+        text = authority.decode("ascii") if isinstance(authority, bytes) else str(authority)
+        if _is_pem(text):
+            context.load_verify_locations(cadata=text)
+        else:
+            context.load_verify_locations(cafile=text)
+    insist = tls.get("reject_unauthorized", True)
+    if server:
+        if "ca" in tls:
+            context.verify_mode = ssl.CERT_REQUIRED if insist else ssl.CERT_OPTIONAL
+    elif not insist:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif tls.get("check_hostname") is False:
+        context.check_hostname = False
+    if "cert" in tls:
+        _load_chain(context, tls, as_file)
+    for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
+        if name in tls:
+            setattr(context, attribute, _version(ssl, tls[name], name))
+    if "ciphers" in tls:
+        context.set_ciphers(tls["ciphers"])
+    if "ecdh_curve" in tls:
+        context.set_ecdh_curve(tls["ecdh_curve"])
+    if "secure_options" in tls:
+        context.options |= tls["secure_options"]
+    for name in ("client_cert_engine", "pfx", "crl", "dhparam", "secure_protocol", "sigalgs", "check_server_identity"):
+        if name in tls:
+            raise ArgumentValueError(
+                f'The option "{name}" has no counterpart in Python\'s ssl; build an SSLContext and pass "ssl_context"',
+                code="ERR_INVALID_OPT_VALUE",
+            )
+    return context
+
+
+def _load_chain(context: Any, tls: Mapping[str, Any], as_file: AsFile) -> None:
+    cert, key = _text(tls["cert"]), _text(tls.get("key", tls["cert"]))
+    password = tls.get("passphrase")
+    if _is_pem(cert) or _is_pem(key):
+        if not (_is_pem(cert) and _is_pem(key)):
+            raise ArgumentValueError('"cert" and "key" must both be PEM text or both be paths')
+        with as_file(cert + "\n" + key) as path:
+            context.load_cert_chain(path, password=password)
+    else:
+        context.load_cert_chain(cert, key, password=password)
+
+
+def _version(ssl: Any, value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        if value not in _VERSIONS:
+            raise ArgumentValueError(f'The option "{name}" must be one of {", ".join(_VERSIONS)}. Received {value!r}')
+        return getattr(ssl.TLSVersion, _VERSIONS[value])
+    return value
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+
+
+def _is_pem(text: str) -> bool:
+    return "-----BEGIN" in text

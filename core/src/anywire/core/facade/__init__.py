@@ -1,0 +1,50 @@
+"""Facades: the classes users hold, with the methods that wait.
+
+``awaiting`` is for runtimes with ``await`` (asyncio, trio, a loop of yours). They are
+thin: everything that does not wait stands in the core's message and connection
+classes; a method here is a loop around ``pump.wait()``.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from .._settings import SETTINGS
+
+__all__ = ["install"]
+
+
+class _HttpModule(ModuleType):
+    """An ``http`` or ``https`` module: two of its names are more than values."""
+
+    _api: Any
+
+    @property
+    def global_agent(self) -> Any:
+        return self._api.global_agent
+
+    @global_agent.setter
+    def global_agent(self, agent: Any) -> None:
+        self._api.global_agent = agent
+
+    @property
+    def max_header_size(self) -> int:
+        return SETTINGS.max_header_size
+
+    @max_header_size.setter
+    def max_header_size(self, value: object) -> None:
+        raise TypeError("max_header_size is read-only; set ANYWIRE_MAX_HTTP_HEADER_SIZE, or the option of that name")
+
+
+def install(module: str, api: Any) -> None:
+    """Give a backend's module ``global_agent`` (assignable, MOD-12) and ``max_header_size`` (read-only, MOD-8).
+
+    Args:
+        module: its ``__name__``.
+        api: an object with a ``global_agent`` attribute.
+    """
+    made = sys.modules[module]
+    made.__class__ = _HttpModule
+    made.__dict__["_api"] = api

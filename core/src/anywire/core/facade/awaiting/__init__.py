@@ -1,0 +1,29 @@
+"""The awaiting facade: see :mod:`anywire.core.facade`. For those who write a backend.
+
+A backend hands in a :class:`Runtime`; :class:`Api` makes the functions of its ``http``
+and ``https`` modules from it.
+"""
+
+from __future__ import annotations
+
+from ._api import Agent, Api, SecureAgent
+from ._client import ClientRequest
+from ._messages import IncomingMessage, ServerResponse
+from ._runtime import AwaitingPump, Listener, Runtime, Waiter
+from ._server import Server
+from ._socket import Socket
+
+__all__ = [
+    "Agent",
+    "Api",
+    "AwaitingPump",
+    "ClientRequest",
+    "IncomingMessage",
+    "Listener",
+    "Runtime",
+    "SecureAgent",
+    "Server",
+    "ServerResponse",
+    "Socket",
+    "Waiter",
+]

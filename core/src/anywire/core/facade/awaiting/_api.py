@@ -1,0 +1,95 @@
+"""The functions of the ``http`` and ``https`` modules, for one runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..._client_agent import ClientAgent
+from ..._options import request_arguments, request_options
+from ..._server_options import server_arguments
+from ..._settings import SETTINGS
+from ._client import ClientRequest
+from ._server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._runtime import Runtime
+
+__all__ = ["Agent", "Api", "SecureAgent"]
+
+
+class Agent(ClientAgent):
+    """A pool of connections for ``http:`` requests (AGT-1 to AGT-91).
+
+    Use it as an async context manager, or call :meth:`destroy` when done: pooled connections
+    are kept open. All options are keyword arguments, see :class:`anywire.core.Agent`.
+    """
+
+    _bound: Any = None
+
+    def add_request(self, request: Any, options: Any) -> None:
+        """Decide about a new request (AGT-20)."""
+        runtime = request._runtime
+        if self._bound is not runtime:
+            # Connections of an event loop that is over can neither be used nor closed in order (ASK-10).
+            if self._bound is not None:
+                self.destroy()
+            self._bound = runtime
+        super().add_request(request, options)
+
+
+class SecureAgent(Agent):
+    """A pool of connections for ``https:`` requests (MOD-68). TLS options are keyword arguments."""
+
+    def __init__(self, *, max_cached_sessions: int = 100, **options: Any) -> None:
+        options.setdefault("default_port", 443)
+        options.setdefault("protocol", "https:")
+        super().__init__(**options)
+        self.max_cached_sessions = max_cached_sessions
+
+
+class Api:
+    """What ``request``, ``get`` and ``create_server`` of one module do.
+
+    Args:
+        runtime: gives the running runtime; raises RuntimeError outside of one.
+        wall_clock: seconds since the epoch, for ``Date``.
+        secure: this is the ``https`` module.
+    """
+
+    def __init__(self, runtime: Callable[[], Runtime], wall_clock: Callable[[], float], *, secure: bool = False) -> None:
+        self._runtime = runtime
+        self._wall_clock = wall_clock
+        self._secure = secure
+        self.global_agent: Agent = SecureAgent() if secure else Agent()
+
+    def request(self, url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
+        """See the module function of the backend."""
+        url, callback, given = request_arguments(url, callback, options)
+        checked = request_options(url, given, secure=self._secure, default_agent=self.global_agent)
+        agent = checked.agent
+        if agent is None:
+            agent = self.global_agent if checked.create_connection is None else None
+        elif agent is False:
+            agent = type(self.global_agent)()
+        made = ClientRequest(checked, agent, self._runtime())
+        if callback is not None:
+            made.once("response", callback)
+        if agent is not None:
+            agent.add_request(made, checked)
+        return made
+
+    def get(self, url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
+        """See the module function of the backend."""
+        made = self.request(url, callback, **options)
+        made.end_nowait()
+        return made
+
+    def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> Server:
+        """See the module function of the backend."""
+        listener, checked = server_arguments(options, listener, keywords, settings=SETTINGS)
+        server = Server(checked, self._runtime, self._wall_clock, secure=self._secure)
+        if listener is not None:
+            server.on("request", listener)
+        return server

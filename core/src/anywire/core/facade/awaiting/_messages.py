@@ -1,0 +1,200 @@
+"""IncomingMessage and ServerResponse with the methods that wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from ... import _incoming, _response
+from ..._errors import ArgumentTypeError, TimedOut
+from ..._pump import FOREVER
+from ..._serializer import NO_BODY
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["FAIRNESS", "IncomingMessage", "ServerResponse"]
+
+FAIRNESS = 65536
+"""Bytes one task may write before it lets others run, and looks whether the peer answered (ASK-28)."""
+
+DISCARD = 65536
+"""Most bytes of an unread response that are read for the sake of its connection (ASK-7)."""
+
+
+class IncomingMessage(_incoming.IncomingMessage):
+    """A received request or response; its body is read with ``async for``, :meth:`read` or :meth:`resume`."""
+
+    __slots__ = ()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            piece = self.read_nowait()
+            if piece:
+                return piece  # type: ignore[no-any-return]
+            if piece is not None:
+                raise StopAsyncIteration
+            await self._park()
+
+    async def read(self, n: int = -1) -> bytes:
+        """Read from the body.
+
+        Args:
+            n: at most so many bytes, whatever is there first; negative reads to the end.
+
+        Returns:
+            bytes (str after ``set_encoding``), empty at the end.
+
+        Raises:
+            TruncatedError: the message ended early; ``partial`` has what this call had read.
+            ParseError: the body is malformed.
+        """
+        if n == 0:
+            return b""
+        if n > 0:
+            while (piece := self.read_nowait()) is None:
+                await self._park()
+            if len(piece) > n:
+                self.push_back(piece[n:])
+                piece = piece[:n]
+            return piece  # type: ignore[no-any-return]
+        pieces: list[bytes] = []
+        try:
+            async for piece in self:
+                pieces.append(piece)
+        except _incoming.AnywireError as error:
+            if pieces and hasattr(error, "partial"):
+                error.partial = join(pieces)
+            raise
+        return join(pieces)
+
+    async def resume(self) -> None:
+        """Read to the end; ``data`` and ``end`` listeners get it (MSG-23)."""
+        async for _ in self:
+            pass
+
+    async def pipe(self, destination: Any) -> Any:
+        """Write the whole body to `destination` (anything with ``await write()`` and ``await end()``); returns it.
+
+        If this message is cut short the destination is destroyed, not ended (MSG-42 is a hazard).
+        """
+        try:
+            async for piece in self:
+                await destination.write(piece)
+        except BaseException:
+            destination.destroy()
+            raise
+        await destination.end()
+        return destination
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.req is not None:
+            await self.req.__aexit__(kind, error, traceback)
+
+    async def _park(self) -> None:
+        """Wait for input, within the limits of the exchange."""
+        req = self.req
+        pump = self._connection.pump
+        if req is None:
+            await pump.wait(FOREVER)
+            return
+        due = req._deadline or FOREVER
+        limit = req._options.idle_timeout
+        if limit:
+            due = min(due, req._now() + limit)
+        try:
+            await pump.wait(due)
+        except BaseException as problem:
+            req._interrupted(problem)
+            raise
+        if due != FOREVER and (now := req._now()) >= due and not self._connection._parser.buffered:
+            raise req._fail(TimedOut(f"no more of the response body in time at {now:.3f}", phase="body"))
+
+
+class ServerResponse(_response.ServerResponse):
+    """The response to one request."""
+
+    __slots__ = ()
+
+    async def write(self, chunk: Any) -> bool:
+        """Send a piece of body; returns once the queue is below its high-water mark (RES-39).
+
+        Raises:
+            ConnectionLost: the client is gone (ASK-26); nothing more can be sent.
+            ArgumentTypeError, StateError: as ``write_nowait``.
+        """
+        below = self.write_nowait(chunk)
+        connection = self._connection
+        if below:
+            connection.written += len(chunk)
+            if connection.written < FAIRNESS or self._framing == NO_BODY:
+                return True
+            connection.written = 0
+            await connection.pump.wait(0.0)
+        await self._drain()
+        return True
+
+    async def _drain(self) -> None:
+        connection = self._connection
+        pump = connection.pump
+        while pump.blocked and not connection.lost:
+            await pump.wait(FOREVER)
+        if connection.lost and not self._writable_finished:
+            raise connection.error or connection.hang_up()
+
+    async def end(self, data: Any = None, *, trailers: Any = None) -> Self:
+        """End the response; returns once everything was handed to the socket (RES-52). Does not raise
+        if the client is gone: there is nothing left to do about it.
+
+        Args:
+            data: a last piece of body.
+            trailers: fields for the trailer section; they cause chunked framing.
+        """
+        self.end_nowait(data, trailers=trailers)
+        connection = self._connection
+        pump = connection.pump
+        while pump.blocked and not connection.lost:
+            await pump.wait(FOREVER)
+        return self
+
+    async def flush_headers(self) -> None:
+        """Send the head now (RES-58)."""
+        self.flush_headers_nowait()
+        await self._drain()
+
+    async def write_continue(self) -> None:
+        """Send ``100 Continue`` (RES-68)."""
+        self.write_continue_nowait()
+        await self._drain()
+
+    async def write_processing(self) -> None:
+        """Send ``102 Processing`` (RES-69)."""
+        self.write_processing_nowait()
+        await self._drain()
+
+    async def write_information(self, status_code: int, headers: Any = ()) -> None:
+        """Send an interim response, such as 103 with ``Link`` fields (RES-L4)."""
+        self.write_information_nowait(status_code, headers)
+        await self._drain()
+
+    async def write_early_hints(self, headers: Any) -> None:
+        """Send ``103 Early Hints`` (RES-L4)."""
+        await self.write_information(103, headers)
+
+
+def join(pieces: list[Any]) -> Any:
+    """Pieces of one body as one; bytes unless ``set_encoding`` made them str."""
+    if not pieces:
+        return b""
+    if isinstance(pieces[0], str):
+        return "".join(pieces)
+    if isinstance(pieces[0], bytes):
+        return b"".join(pieces)
+    raise ArgumentTypeError(f"not a piece of body: {pieces[0]!r}")

@@ -1,0 +1,94 @@
+"""What the awaiting facade asks of a runtime (asyncio, trio, a loop of yours)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..._plans import Address
+from ..._pump import Feed, Pump
+
+if TYPE_CHECKING:
+    from ._server import Server
+
+__all__ = ["AwaitingPump", "Listener", "Runtime", "Waiter"]
+
+
+class AwaitingPump(Pump, Protocol):
+    """A pump with the one method that suspends."""
+
+    def set_tcp_keep_alive(self, delay: float) -> None:
+        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22)."""
+
+    async def wait(self, due: float) -> None:
+        """Park until something happened: input, FIN, error, writable, a deadline, a kick.
+
+        Resumes reading if the feed wants it, and arms the timer for the earlier of `due` and
+        the feed's own deadline. With `due` in the past it is a checkpoint and nothing more.
+        Several tasks may wait at once; all are woken. Spurious wake-ups are allowed.
+        """
+
+
+class Waiter(Protocol):
+    """How a queued request sleeps. ``wake`` may come first, or never."""
+
+    def wake(self) -> None:
+        """Wake the sleeper; idempotent."""
+
+    async def wait(self, due: float) -> None:
+        """Sleep until woken or until `due`."""
+
+
+class Listener(Protocol):
+    """A listening socket, or several."""
+
+    def address(self) -> tuple[str, int] | str | None:
+        """What it is bound to: ``(host, port)``, a path, or None once closed."""
+
+    def stop(self) -> None:
+        """Accept no more, now."""
+
+
+class Runtime(Protocol):
+    """One event loop. Everything a facade needs that a core must not have."""
+
+    def now(self) -> float:
+        """Seconds on a monotonic clock; the one all deadlines are on."""
+
+    def report(self, message: str, error: BaseException) -> None:
+        """Tell whoever looks after this loop about an error that nobody waits for."""
+
+    def waiter(self) -> Waiter:
+        """A new waiter."""
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
+        """Run `work` for at most `seconds`; False if it was cut off. Errors of `work` pass through."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend for `seconds`."""
+
+    async def resolve(
+        self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
+    ) -> list[Address]:
+        """Name to addresses. Raises OSError."""
+
+    def attempt(self, address: Address, local_address: str | None) -> Any:
+        """Start connecting, without waiting. Returns a handle; raises OSError."""
+
+    async def race(self, handles: Sequence[Any], seconds: float | None) -> list[tuple[Any, OSError | None]]:
+        """Wait for one of `handles` to be decided; ``[]`` when `seconds` ran out first."""
+
+    def discard(self, handle: Any) -> None:
+        """Close a handle, now."""
+
+    def adopt(self, candidate: Any) -> Any:
+        """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
+
+    async def open(self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str) -> AwaitingPump:
+        """Make a connected handle a pump for `feed`; with `tls`, after the handshake. Owns the handle from the call on."""
+
+    async def listen(self, server: Server, options: Any) -> Listener:
+        """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run `coroutine` in the background for as long as it takes."""
