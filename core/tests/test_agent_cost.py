@@ -158,7 +158,7 @@ def test_expiry_heap_stays_small() -> None:
     for n in range(2_000):  # taken and given back, each time with a later deadline: no entry is added
         pool.freed(pool.request("h0", None, n / 1000), n / 1000, persistent=True)
     assert len(pool._expiries.heap) == 10
-    for n in range(5_000):  # connections that come, are pooled once, and die long before they would expire
+    for _ in range(5_000):  # connections that come, are pooled once, and die long before they would expire
         lease = pool.request("h1", None, 2.0)
         conn = Conn()
         pool.opened(lease, conn, 2.0)

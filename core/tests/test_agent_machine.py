@@ -42,7 +42,7 @@ class Machine(RuleBasedStateMachine):
         self.waiting: list[Lease[Conn, int]] = []  # of these, QUEUED then
         self.gone: set[Lease[Conn, int]] = set()  # ended by us in this step
         self.abandoned: set[Lease[Conn, int]] = set()
-        self.conns: set[Conn] = set()
+        self.conns: list[Conn] = []  # open ones, by age: drawing must not depend on hashes
         self.serial = 0
         # A lowered limit is not undershot at once; but from then on the number may only fall.
         self.ceiling: dict[str, float] = dict.fromkeys(NAMES, math.inf)
@@ -90,7 +90,7 @@ class Machine(RuleBasedStateMachine):
     def opened(self, data: st.DataObject) -> None:
         if (lease := self.pick(data, OPEN)) and lease not in self.abandoned:
             conn = Conn(lease.name, self.now)
-            self.conns.add(conn)
+            self.conns.append(conn)
             assert self.agent.opened(lease, conn, self.now)
             assert (lease.state, lease.connection, lease.reused) == (ASSIGNED, conn, False)
 
@@ -159,7 +159,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def idle_closed(self, data: st.DataObject) -> None:
         if self.conns:
-            conn = data.draw(st.sampled_from(sorted(self.conns, key=id)))
+            conn = data.draw(st.sampled_from(self.conns))
             was_free = conn in self.agent.free_sockets.get(conn.name, [])
             if self.agent.idle_closed(conn.name, conn):
                 assert was_free
@@ -241,7 +241,7 @@ class Machine(RuleBasedStateMachine):
         for conn in self.conns:
             expected = "used" if conn in owners else "free" if conn in idle else None
             assert conn.where == expected or (expected is None and conn.where in ("closed", "away")), "leaked"
-        self.conns = {conn for conn in self.conns if conn.where in ("used", "free")}
+        self.conns = [conn for conn in self.conns if conn.where in ("used", "free")]
         shown = [conn for conns in agent.sockets.values() for conn in conns if conn is not None]
         assert set(shown) == set(owners)
         assert len(shown) == len(owners)

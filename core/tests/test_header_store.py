@@ -118,7 +118,19 @@ def test_the_message_of_a_bad_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"x", bytearray(b"x"), memoryview(b"x"), {}, set(), [None], ["a", b"x"], [["a"]], 10**5000]
+    "value",
+    [
+        None,
+        b"x",
+        bytearray(b"x"),
+        memoryview(b"x"),
+        {},
+        set(),
+        [None],
+        ["a", b"x"],
+        [["a"]],
+        pytest.param(10**5000, id="huge"),
+    ],
 )
 @pytest.mark.parametrize("method", ["set", "append"])
 def test_values_without_a_text(method: str, value: Any) -> None:

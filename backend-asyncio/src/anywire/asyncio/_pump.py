@@ -285,4 +285,4 @@ class Pump(asyncio.Protocol):
 
     def info(self, name: str) -> Any:
         """What asyncio's ``get_extra_info`` knows."""
-        return None if self._transport is None else self._transport.get_extra_info(name)
+        return self._transport.get_extra_info(name)

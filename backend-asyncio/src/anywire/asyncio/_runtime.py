@@ -314,7 +314,9 @@ def _unix_listener(options: Any) -> socket.socket:
     try:
         sock.bind(options.path)
         if options.readable_all or options.writable_all:
-            os.chmod(options.path, 0o700 | (0o044 if options.readable_all else 0) | (0o022 if options.writable_all else 0))
+            os.chmod(
+                options.path, 0o700 | (0o044 if options.readable_all else 0) | (0o022 if options.writable_all else 0)
+            )
     except BaseException:
         sock.close()
         raise

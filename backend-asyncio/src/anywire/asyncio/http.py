@@ -1,14 +1,14 @@
 """Node's ``http`` module on asyncio.
 
-    from anywire.asyncio import http
+from anywire.asyncio import http
 
-    async def app(req, res):
-        res.write_head(200, {"Content-Type": "text/plain"})
-        await res.end("hello")
+async def app(req, res):
+    res.write_head(200, {"Content-Type": "text/plain"})
+    await res.end("hello")
 
-    async with http.create_server(app) as server:
-        await server.listen(8080, "127.0.0.1")
-        await server.serve_forever()
+async with http.create_server(app) as server:
+    await server.listen(8080, "127.0.0.1")
+    await server.serve_forever()
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ def request(url: Any = None, callback: Any = None, /, **options: Any) -> ClientR
 
 
 def get(url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
-    """:func:`request`, ended already (MOD-22). ``async with http.get(url) as response: …``"""
+    """Make a :func:`request` that is ended already (MOD-22).
+
+    Use it as ``async with http.get(url) as response``, which also cleans up behind you.
+    """
     return _api.get(url, callback, **options)
 
 

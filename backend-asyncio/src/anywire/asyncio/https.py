@@ -1,14 +1,14 @@
 """Node's ``https`` module on asyncio: TLS in both roles.
 
-    from anywire.asyncio import https
+from anywire.asyncio import https
 
-    async def app(req, res):
-        res.write_head(200, {"Content-Type": "text/plain"})
-        await res.end("hello")
+async def app(req, res):
+    res.write_head(200, {"Content-Type": "text/plain"})
+    await res.end("hello")
 
-    async with https.create_server(app, cert=CERT, key=KEY) as server:
-        await server.listen(8443, "127.0.0.1")
-        await server.serve_forever()
+async with https.create_server(app, cert=CERT, key=KEY) as server:
+    await server.listen(8443, "127.0.0.1")
+    await server.serve_forever()
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from typing import Any
 
 from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
 from anywire.core.facade import install
-from anywire.core.facade.awaiting import Api, ClientRequest, IncomingMessage, SecureAgent, Server, ServerResponse, Socket
+from anywire.core.facade.awaiting import (
+    Api,
+    ClientRequest,
+    IncomingMessage,
+    SecureAgent,
+    Server,
+    ServerResponse,
+    Socket,
+)
 
 from ._runtime import current_runtime
 
@@ -71,7 +79,10 @@ def request(url: Any = None, callback: Any = None, /, **options: Any) -> ClientR
 
 
 def get(url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
-    """:func:`request`, ended already (MOD-22). ``async with https.get(url) as response: …``"""
+    """Make a :func:`request` that is ended already (MOD-22).
+
+    Use it as ``async with https.get(url) as response``, which also cleans up behind you.
+    """
     return _api.get(url, callback, **options)
 
 

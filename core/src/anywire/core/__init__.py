@@ -33,6 +33,7 @@ from ._errors import (
     tls_error,
 )
 from ._fields import distinct_fields, join_fields, parse_fields
+from ._framing import REQUEST, RESPONSE
 from ._header_store import HeaderStore
 from ._incoming import IncomingMessage
 from ._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, PoolStats
@@ -40,7 +41,6 @@ from ._limits import Limits
 from ._names import http_name, https_name
 from ._options import RequestOptions, request_options
 from ._outgoing import HIGH_WATER_MARK, OutgoingMessage
-from ._framing import REQUEST, RESPONSE
 from ._parser import Parser
 from ._plans import UNIX, Address, Attempt, Race, Resolve, addresses_from_lookup, connect_path_plan, connect_plan
 from ._pump import FOREVER, Feed, Pump

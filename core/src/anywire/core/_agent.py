@@ -33,20 +33,20 @@ Times are seconds on any clock that does not go back; ``now`` comes from the cal
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
-from anywire.core._errors import ArgumentTypeError, ArgumentValueError, ConnectionLost
-from anywire.core._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, PoolStats, Socket
-from anywire.core._pool import (
+from anywire.core._errors import ArgumentTypeError, ArgumentValueError
+from anywire.core._lease import (
     AGE,
+    ASSIGNED,
     DESTROYED,
     DETACHED,
-    DROPPED,
+    DONE,
     EVICTED,
     LIMIT,
     NOT_PERSISTENT,
+    OPEN,
     PEER,
     REFUSED,
     STALE,
@@ -54,11 +54,11 @@ from anywire.core._pool import (
     TIMEOUT,
     UNPOOLED,
     USES,
-    Expiries,
     Group,
-    Ready,
-    check,
+    Lease,
+    Socket,
 )
+from anywire.core._pool import Pool
 
 __all__ = ["Agent"]
 
@@ -79,7 +79,7 @@ def _limit(name: str, value: float | None, default: float) -> float:
     return value
 
 
-class Agent(Generic[C, R]):
+class Agent(Pool[C, R]):
     """The pure pool policy over connections ``C`` (hashable, compared by identity) and requests ``R``.
 
     Not safe for threads: on threads hold one lock around each call; wake and close outside it.
@@ -106,8 +106,6 @@ class Agent(Generic[C, R]):
     # A server that says timeout=5 closes about then; a request we send in the last second may cross the FIN.
     # undici takes 1 s (later 2 s) off as well.
     hint_margin: ClassVar[float] = 1.0
-    # Names without connections whose counters and containers are kept for the next request to them.
-    max_resting_names: ClassVar[int] = 1000
 
     def __init__(
         self,
@@ -145,6 +143,8 @@ class Agent(Generic[C, R]):
             ArgumentTypeError: a limit is not a number.
             ArgumentValueError: a limit is negative, or ``scheduling`` is unknown.
         """
+        super().__init__()
+        self.scheduling = scheduling
         known = {
             "keep_alive": (keep_alive, False),
             "keep_alive_delay": (keep_alive_delay, 1.0),
@@ -166,24 +166,11 @@ class Agent(Generic[C, R]):
         self.max_socket_age = max_socket_age
         self.default_port = default_port
         self.protocol = protocol
-        self.scheduling = scheduling
+        self._arrivals = 0  # requests ever queued: their order over all names
+        self._opened = 0
         self._max_sockets = _limit("max_sockets", max_sockets, self.default_max_sockets)
         self._max_free = _limit("max_free_sockets", max_free_sockets, self.default_max_free_sockets)
         self._max_total = _limit("max_total_sockets", max_total_sockets, math.inf)
-
-        self._groups: dict[str, Group[C, R]] = {}
-        self._resting: OrderedDict[str, Group[C, R]] = OrderedDict()
-        self._forgotten = PoolStats()
-        self._total = 0  # connections of all names, used (connecting too) and pooled
-        self._idle: OrderedDict[C, Group[C, R]] = OrderedDict()  # pooled ones of all names, oldest first
-        self._expiries: Expiries[C] = Expiries()
-        self._ready: Ready[C, R] = Ready()
-        self._arrivals = 0
-        self._opened = 0
-        self._abandoned: deque[Lease[C, R]] = deque()
-        self._to_wake: list[Lease[C, R]] = []
-        self._to_close: list[C] = []
-        self.has_answers = False
 
     # -- options that act when they change ---------------------------------------------------
 
@@ -231,22 +218,6 @@ class Agent(Generic[C, R]):
         if value not in ("fifo", "lifo"):
             raise ArgumentValueError(f"scheduling must be 'fifo' or 'lifo'. Received {value!r}")
         self._lifo = value == "lifo"
-
-    # -- for subclasses ------------------------------------------------------------------------
-
-    def keep_socket_alive(self, connection: C) -> bool:
-        """Called each time ``connection`` is about to be pooled; falsy: close it (AGT-54, AGT-56).
-
-        Runs in the middle of a decision: it must not call the agent. If it raises, the
-        connection is closed and the exception goes through.
-        """
-        return True
-
-    def reuse_socket(self, connection: C, request: R) -> None:
-        """Called when ``request`` takes ``connection`` out of the pool (AGT-26), not on hand-over (AGT-50).
-
-        If it raises, the connection is closed and the exception goes through.
-        """
 
     def limits_changed(self) -> None:
         """Apply changed limits. The limits' setters call it; a facade adds its lock and its delivery here."""
@@ -550,177 +521,4 @@ class Agent(Generic[C, R]):
         for lease in used:
             self._fail(lease, "connect" if lease.state == OPEN else None)
             self._end(lease, DESTROYED)
-        self._ready.clear()
-        self._expiries.clear()
-
-    # -- answers ------------------------------------------------------------------------------
-
-    def take_answers(self) -> tuple[list[Lease[C, R]], list[C]]:
-        """What to do since the last call: leases to wake, connections to close, each in order.
-
-        A lease is listed when it was granted something or ended; by the time its owner
-        looks it may have been dropped, so look at its state and nothing else.
-        """
-        if self._abandoned:
-            self._drain()
-        if not self.has_answers:
-            return [], []
-        answers = self._to_wake, self._to_close
-        self._to_wake, self._to_close = [], []
-        self.has_answers = False
-        return answers
-
-    # -- what can be seen -----------------------------------------------------------------------
-
-    @property
-    def sockets(self) -> dict[str, list[C | None]]:
-        """Used connections by name, oldest first; None stands for one being opened (AGT-11, AGT-24). A snapshot."""
-        return {name: [s.connection for s in group.used] for name, group in self._groups.items() if group.used}
-
-    @property
-    def free_sockets(self) -> dict[str, list[C]]:
-        """Pooled connections by name, the one freed first in front (AGT-11, AGT-55). A snapshot."""
-        return {name: list(group.free) for name, group in self._groups.items() if group.free}
-
-    @property
-    def requests(self) -> dict[str, list[R]]:
-        """Queued requests by name, in order of arrival (AGT-11, AGT-24). A snapshot."""
-        return {name: [lease.request for lease in g.queue] for name, g in self._groups.items() if g.queue}
-
-    def stats(self) -> dict[str, PoolStats]:
-        """Counters by name (ASK-50), of the names in use and of the last 1000 that were."""
-        return {name: group.stats() for name, group in self._groups.items()}
-
-    def total_stats(self) -> PoolStats:
-        """Counters over all names, also of those that :meth:`stats` no longer lists."""
-        total = PoolStats()
-        total.add(self._forgotten)
-        for group in self._groups.values():
-            total.add(group.stats())
-        return total
-
-    def __repr__(self) -> str:
-        s = self.total_stats()
-        return (
-            f"<{type(self).__name__} active={s.active} connecting={s.connecting} idle={s.idle} queued={s.queued}"
-            f" created={s.created} reused={s.reused} closed={s.closed}>"
-        )
-
-    def check_invariants(self) -> None:
-        """Raise AssertionError if the books do not agree (ASK-50). For tests and debugging; O(everything)."""
-        check(self._groups, self._resting, self._idle, self._expiries, self._total, self._max_total, self._max_sockets)
-
-    # -- the moves all of it is made of -------------------------------------------------------------
-
-    def _drain(self) -> None:
-        while self._abandoned:
-            self._drop(self._abandoned.popleft())
-
-    def _drop(self, lease: Lease[C, R]) -> None:
-        if lease.state == QUEUED:
-            lease.state = DONE
-            del lease._group.queue[lease]
-            self._rest_if_empty(lease._group)
-        elif lease.state != DONE:
-            self._end(lease, DROPPED)
-
-    def _fail(self, lease: Lease[C, R], phase: str | None) -> None:
-        lease.error = error = ConnectionLost("socket hang up", phase=phase)
-        error.reused = lease.reused
-        if phase is not None:
-            error.replay_safe = "yes"  # nothing was sent
-        self._to_wake.append(lease)
-        self.has_answers = True
-
-    def _end(self, lease: Lease[C, R], reason: str) -> None:
-        """End a lease that holds a place, lose its connection if it has one, and give the place away."""
-        group = lease._group
-        socket = lease._socket
-        assert socket is not None  # OPEN or ASSIGNED
-        lease.state = DONE
-        lease.connection = lease._socket = None
-        del group.used[socket]
-        group.count -= 1
-        self._total -= 1
-        if socket.connection is None:
-            group.failed += 1
-        else:
-            self._condemn(group, socket, reason)
-        if group.queue and group.count < self._max_sockets:
-            self._ready.add(group)
-        if self._ready.heap:
-            self._serve_ready()
-        self._rest_if_empty(group)
-
-    def _serve_ready(self) -> None:
-        """Give vacant places to the earliest queued requests that may have them."""
-        while (lease := self._ready.first(self._max_sockets)) is not None:
-            if self._total >= self._max_total and not self._make_room():
-                return
-            group = lease._group
-            del group.queue[lease]
-            self._grant_open(group, lease)
-            self._to_wake.append(lease)
-            self.has_answers = True
-
-    def _make_room(self) -> bool:
-        """Close the pooled connection freed longest ago, of any name (ASK-4)."""
-        if not self._idle:
-            return False
-        connection, group = next(iter(self._idle.items()))
-        self._remove_idle(group, connection, EVICTED)
-        return True
-
-    def _grant_open(self, group: Group[C, R], lease: Lease[C, R]) -> None:
-        socket: Socket[C] = Socket()
-        lease._socket = socket
-        lease.state = OPEN
-        group.used[socket] = lease
-        group.count += 1
-        self._total += 1
-
-    def _take_idle(self, group: Group[C, R], lease: Lease[C, R]) -> None:
-        connection, socket = group.free.popitem(last=self._lifo)
-        del self._idle[connection]
-        socket.idle = False
-        group.used[socket] = lease
-        socket.uses += 1
-        group.reused += 1
-        lease._socket = socket
-        lease.connection = connection
-        lease.reused = True
-        lease.state = ASSIGNED
-        try:
-            self.reuse_socket(connection, lease.request)
-        except BaseException:
-            self._end(lease, REFUSED)
-            raise
-
-    def _condemn(self, group: Group[C, R], socket: Socket[C], reason: str) -> None:
-        """A connection leaves: count it, and have it closed unless it goes on living elsewhere."""
-        connection = socket.connection
-        group.closed[reason] = group.closed.get(reason, 0) + 1
-        if connection is not None and reason not in (DETACHED, PEER):
-            self._to_close.append(connection)
-            self.has_answers = True
-        socket.connection = None  # a heap entry may outlive the connection; it must not keep it alive
-
-    def _remove_idle(self, group: Group[C, R], connection: C, reason: str) -> None:
-        socket = group.free.pop(connection)
-        del self._idle[connection]
-        socket.idle = False
-        group.count -= 1
-        self._total -= 1
-        self._condemn(group, socket, reason)
-        self._rest_if_empty(group)
-
-    def _rest_if_empty(self, group: Group[C, R]) -> None:
-        """AGT-11: a name without anything is gone; what we keep of it is bounded and not shown."""
-        if group.count or group.queue or group.resting:
-            return
-        group.resting = True
-        self._resting[group.name] = group
-        if len(self._resting) > self.max_resting_names:
-            name, oldest = self._resting.popitem(last=False)
-            del self._groups[name]
-            self._forgotten.add(oldest.stats())
+        self._expiries.heap.clear()  # nothing is left that could expire

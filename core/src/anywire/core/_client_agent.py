@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientAgent"]
 
-_HINT = re.compile(rb"(?i)\r\nKeep-Alive:[^\r\n]*?\b(timeout|max)[ \t]*=[ \t]*(\d{1,9})(?:[^\r\n]*?\b(max|timeout)[ \t]*=[ \t]*(\d{1,9}))?")
+_HINT = re.compile(
+    rb"(?i)\r\nKeep-Alive:[^\r\n]*?\b(timeout|max)[ \t]*=[ \t]*(\d{1,9})"
+    rb"(?:[^\r\n]*?\b(max|timeout)[ \t]*=[ \t]*(\d{1,9}))?"
+)
 
 _POLICY = frozenset(
     {
@@ -86,9 +89,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
                 elif lease.error is not None and lease.request is not None:
                     lease.request._kick()
 
-    def release(
-        self, lease: Lease[Any, Any], now: float, persistent: bool, message: IncomingMessage | None
-    ) -> None:
+    def release(self, lease: Lease[Any, Any], now: float, persistent: bool, message: IncomingMessage | None) -> None:
         """An exchange is over (AGT-48): pool its connection, pass it on, or close it."""
         connection = lease.connection
         hint = max_uses = None

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError
-from ._incoming import IS_RESPONSE, IncomingMessage
 from ._framing import KEEP_ALIVE, RESPONSE, UPGRADE
+from ._incoming import IS_RESPONSE, IncomingMessage
 from ._pump import FOREVER
 from ._state import BODY, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED
 
@@ -127,7 +127,7 @@ class ClientConnection(Connection):
         if self.receiving != IDLE:
             return self.error
         try:
-            head = self._parser.next_head(request.method)
+            head = self._parser.next_response(request._method)
         except ParseError as error:
             if error.code == "HPE_INVALID_EOF_STATE":
                 return self._fail(self.hang_up())
@@ -200,12 +200,6 @@ class ClientConnection(Connection):
             self.error = ConnectionLost("socket hang up", phase=self._phase_name())
 
     # ---------------------------------------------------------------- time
-
-    def set_idle_timeout(self, seconds: float) -> None:
-        """Idle timeout in seconds, 0 for none."""
-        self.idle_timeout = seconds
-        self._active = True
-        self.pump.kick()
 
     def next_deadline(self, now: float) -> float:
         """When :meth:`handle_deadline` has something to do; ``inf`` for never."""

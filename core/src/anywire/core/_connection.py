@@ -239,6 +239,19 @@ class Connection:
     def notice(self) -> None:
         """Overridden: tell observers what happened while nobody waited."""
 
+    def message_consumed(self, message: IncomingMessage) -> None:
+        """Overridden: the body of `message` was read to its end."""
+
+    def user_socket(self) -> Any:
+        """Overridden: the transport as listeners see it."""
+        return self.socket
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Idle timeout of this connection in seconds, 0 for none."""
+        self.idle_timeout = seconds
+        self._active = True
+        self.pump.kick()
+
     def switch(self) -> bytes:
         """Leave HTTP: both halves become ``SWITCHED``. Returns what was received beyond the head (SRV-69)."""
         self.receiving = HALF[self.receiving][SWITCH]

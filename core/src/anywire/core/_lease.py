@@ -1,4 +1,4 @@
-"""A request's claim on a connection, and what the pool knows of one connection.
+"""A request's claim on a connection, and what the pool knows of one connection and of one name.
 
 A :class:`Lease` is made by :meth:`Agent.request` and ends exactly once::
 
@@ -20,19 +20,56 @@ dropping a lease passes on whatever it held (ASK-16).
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from anywire.core._pool import Group
-
-__all__ = ["ASSIGNED", "DONE", "OPEN", "QUEUED", "Lease", "PoolStats", "Socket"]
+__all__ = [
+    "AGE",
+    "ASSIGNED",
+    "DESTROYED",
+    "DETACHED",
+    "DONE",
+    "DROPPED",
+    "EVICTED",
+    "LIMIT",
+    "NOT_PERSISTENT",
+    "OPEN",
+    "PEER",
+    "QUEUED",
+    "REFUSED",
+    "STALE",
+    "SURPLUS",
+    "TIMEOUT",
+    "UNPOOLED",
+    "USES",
+    "Group",
+    "Lease",
+    "PoolStats",
+    "Socket",
+]
 
 # Plain strings, not an Enum: they are compared on every request, and Enum members hash in Python code.
 QUEUED: Final = "queued"
 OPEN: Final = "open"
 ASSIGNED: Final = "assigned"
 DONE: Final = "done"
+
+# Why a connection left the pool: the keys of PoolStats.closed.
+NOT_PERSISTENT: Final = "not_persistent"  # the exchange did not allow another one (AGT-47, AGT-49)
+DROPPED: Final = "dropped"  # the request was given up while it held the connection
+UNPOOLED: Final = "unpooled"  # keep_alive is off and nobody queues (AGT-40, AGT-51)
+LIMIT: Final = "limit"  # more connections than max_sockets or max_total_sockets allow (AGT-52)
+SURPLUS: Final = "surplus"  # max_free_sockets reached (AGT-53)
+REFUSED: Final = "refused"  # keep_socket_alive said no, or a hook raised (AGT-54)
+TIMEOUT: Final = "timeout"  # idle too long, or too long for the server's hint (AGT-63, AGT-L4)
+AGE: Final = "age"  # older than max_socket_age (ASK-6)
+USES: Final = "uses"  # the server's Keep-Alive max reached (ASK-2)
+EVICTED: Final = "evicted"  # made room under max_total_sockets for another name (ASK-4)
+STALE: Final = "stale"  # found dead when it was to be used (Agent.retry)
+PEER: Final = "peer"  # died while pooled (AGT-61, AGT-62)
+DESTROYED: Final = "destroyed"  # Agent.destroy (AGT-82)
+DETACHED: Final = "detached"  # left the pool alive (AGT-70, AGT-79)
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -138,7 +175,7 @@ class PoolStats:
         created: connections ever opened.
         failed: grants to open that ended without a connection.
         reused: exchanges that ran on a connection which had carried one before.
-        closed: connections that left the pool, by reason (constants in ``_pool``).
+        closed: connections that left the pool, by reason (the constants of this module).
     """
 
     active: int = 0
@@ -161,3 +198,48 @@ class PoolStats:
         self.reused += other.reused
         for reason, count in other.closed.items():
             self.closed[reason] = self.closed.get(reason, 0) + count
+
+
+class Group(Generic[C, R]):
+    """All the pool knows of one name."""
+
+    __slots__ = (
+        "closed",
+        "count",
+        "created",
+        "enlisted",
+        "failed",
+        "free",
+        "name",
+        "queue",
+        "resting",
+        "reused",
+        "used",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.used: dict[Socket[C], Lease[C, R]] = {}
+        self.free: OrderedDict[C, Socket[C]] = OrderedDict()
+        self.queue: OrderedDict[Lease[C, R], None] = OrderedDict()
+        self.count = 0  # len(used) + len(free): what max_sockets is compared with (AGT-23)
+        self.enlisted = False  # has an entry in Ready
+        self.resting = False  # empty, kept only for its counters and to be used again
+        self.created = 0
+        self.failed = 0
+        self.reused = 0
+        self.closed: dict[str, int] = {}
+
+    def stats(self) -> PoolStats:
+        """A snapshot of the counters. O(connections in use)."""
+        connecting = sum(1 for socket in self.used if socket.connection is None)
+        return PoolStats(
+            active=len(self.used) - connecting,
+            connecting=connecting,
+            idle=len(self.free),
+            queued=len(self.queue),
+            created=self.created,
+            failed=self.failed,
+            reused=self.reused,
+            closed=dict(self.closed),
+        )

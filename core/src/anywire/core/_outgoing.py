@@ -412,8 +412,8 @@ class OutgoingMessage(Emitter):
 
 def as_bytes(chunk: Any, what: str) -> bytes:
     """A body piece as bytes: str is encoded as UTF-8, bytes-like is copied unless it is bytes (RES-40)."""
-    if chunk.__class__ is bytes:
-        return chunk  # type: ignore[no-any-return]
+    if type(chunk) is bytes:
+        return chunk
     if isinstance(chunk, str):
         return chunk.encode()
     if isinstance(chunk, (bytes, bytearray, memoryview)):

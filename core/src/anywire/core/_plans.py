@@ -20,7 +20,17 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from ._errors import ArgumentTypeError
 
-__all__ = ["UNIX", "Address", "Attempt", "Effect", "Race", "Resolve", "addresses_from_lookup", "connect_path_plan", "connect_plan"]
+__all__ = [
+    "UNIX",
+    "Address",
+    "Attempt",
+    "Effect",
+    "Race",
+    "Resolve",
+    "addresses_from_lookup",
+    "connect_path_plan",
+    "connect_plan",
+]
 
 STAGGER: Final = 0.25
 """Seconds between two attempts (RFC 8305 section 5 recommends 250 ms)."""
@@ -64,7 +74,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Race:
-    """Wait until one of `handles` is decided, or for `seconds`. Answer: ``[(handle, OSError | None), …]``, maybe empty."""
+    """Wait until one of `handles` is decided, or for `seconds`. Answer: ``[(handle, OSError | None), …]``, or empty."""
 
     handles: Sequence[Any]
     seconds: float | None
@@ -102,12 +112,12 @@ def connect_plan(
         while racing and not failed:
             decided: list[tuple[Any, OSError | None]] = yield Race(tuple(racing), stagger if left else None)
             if not decided:
-                break
-            for handle, error in decided:
-                if error is None:
+                break  # time for the next address
+            for handle, problem in decided:
+                if problem is None:
                     return handle
                 racing.remove(handle)
-                failure = error
+                failure = problem
                 failed = True
     raise failure or OSError(f"no address for {host}")
 

@@ -1,7 +1,8 @@
-"""The containers of the connection pool: one :class:`Group` per name, and two lazy heaps.
+"""The books of the connection pool: who holds what, and the moves that keep them true.
 
-Everything here keeps a decision O(1) in the number of connections and of queued requests
-(ASK-9), or O(log names) where names compete for one total:
+The policy, when which move is made, is in ``_agent``; here is what both it and the reader
+may rely on. Everything keeps a decision O(1) in the number of connections and of queued
+requests (ASK-9), or O(log names) where names compete for one total:
 
 * A queue and a free list are ``OrderedDict``: both ends and any middle in O(1). A plain
   dict popped from the front rescans its tombstones (quadratic); a set has no order; a
@@ -17,99 +18,34 @@ Everything here keeps a decision O(1) in the number of connections and of queued
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
-from anywire.core._lease import ASSIGNED, OPEN, QUEUED, Lease, PoolStats, Socket
+from anywire.core._errors import ConnectionLost
+from anywire.core._lease import (
+    ASSIGNED,
+    DETACHED,
+    DONE,
+    DROPPED,
+    EVICTED,
+    OPEN,
+    PEER,
+    QUEUED,
+    REFUSED,
+    Group,
+    Lease,
+    PoolStats,
+    Socket,
+)
 
-__all__ = [
-    "AGE",
-    "DESTROYED",
-    "DETACHED",
-    "DROPPED",
-    "EVICTED",
-    "LIMIT",
-    "NOT_PERSISTENT",
-    "PEER",
-    "REFUSED",
-    "STALE",
-    "SURPLUS",
-    "TIMEOUT",
-    "UNPOOLED",
-    "USES",
-    "Expiries",
-    "Group",
-    "Ready",
-    "check",
-]
-
-# Why a connection left the pool: the keys of PoolStats.closed.
-NOT_PERSISTENT: Final = "not_persistent"  # the exchange did not allow another one (AGT-47, AGT-49)
-DROPPED: Final = "dropped"  # the request was given up while it held the connection
-UNPOOLED: Final = "unpooled"  # keep_alive is off and nobody queues (AGT-40, AGT-51)
-LIMIT: Final = "limit"  # more connections than max_sockets or max_total_sockets allow (AGT-52)
-SURPLUS: Final = "surplus"  # max_free_sockets reached (AGT-53)
-REFUSED: Final = "refused"  # keep_socket_alive said no, or a hook raised (AGT-54)
-TIMEOUT: Final = "timeout"  # idle too long, or too long for the server's hint (AGT-63, AGT-L4)
-AGE: Final = "age"  # older than max_socket_age (ASK-6)
-USES: Final = "uses"  # the server's Keep-Alive max reached (ASK-2)
-EVICTED: Final = "evicted"  # made room under max_total_sockets for another name (ASK-4)
-STALE: Final = "stale"  # found dead when it was to be used (Agent.retry)
-PEER: Final = "peer"  # died while pooled (AGT-61, AGT-62)
-DESTROYED: Final = "destroyed"  # Agent.destroy (AGT-82)
-DETACHED: Final = "detached"  # left the pool alive (AGT-70, AGT-79)
+__all__ = ["Expiries", "Pool", "Ready"]
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 _SLACK: Final = 64  # garbage a heap may hold before sweeping it is worth a thought
-
-
-class Group(Generic[C, R]):
-    """All the pool knows of one name."""
-
-    __slots__ = (
-        "closed",
-        "count",
-        "created",
-        "enlisted",
-        "failed",
-        "free",
-        "name",
-        "queue",
-        "resting",
-        "reused",
-        "used",
-    )
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.used: dict[Socket[C], Lease[C, R]] = {}
-        self.free: OrderedDict[C, Socket[C]] = OrderedDict()
-        self.queue: OrderedDict[Lease[C, R], None] = OrderedDict()
-        self.count = 0  # len(used) + len(free): what max_sockets is compared with (AGT-23)
-        self.enlisted = False  # has an entry in Ready
-        self.resting = False  # empty, kept only for its counters and to be used again
-        self.created = 0
-        self.failed = 0
-        self.reused = 0
-        self.closed: dict[str, int] = {}
-
-    def stats(self) -> PoolStats:
-        """A snapshot of the counters. O(connections in use)."""
-        connecting = sum(1 for socket in self.used if socket.connection is None)
-        return PoolStats(
-            active=len(self.used) - connecting,
-            connecting=connecting,
-            idle=len(self.free),
-            queued=len(self.queue),
-            created=self.created,
-            failed=self.failed,
-            reused=self.reused,
-            closed=dict(self.closed),
-        )
 
 
 class Expiries(Generic[C]):
@@ -172,12 +108,6 @@ class Expiries(Generic[C]):
         socket.alarm = math.inf
         return socket
 
-    def clear(self) -> None:
-        """Forget everything."""
-        for _, _, socket in self.heap:
-            socket.alarm = math.inf
-        self.heap.clear()
-
 
 class Ready(Generic[C, R]):
     """Names with a queued request that only ``max_total_sockets`` keeps from opening.
@@ -227,14 +157,222 @@ class Ready(Generic[C, R]):
             heapreplace(heap, (lease._seq, group))
         return None
 
-    def clear(self) -> None:
-        """Forget everything."""
-        for _, group in self.heap:
-            group.enlisted = False
-        self.heap.clear()
+
+class Pool(Generic[C, R]):
+    """The books of one agent. See :class:`anywire.core.Agent` for how it is used.
+
+    Attributes:
+        has_answers: :meth:`take_answers` has something to give.
+    """
+
+    # Names without connections whose counters and containers are kept for the next request to them.
+    max_resting_names: ClassVar[int] = 1000
+
+    def __init__(self) -> None:
+        self._max_sockets = math.inf
+        self._max_free = math.inf
+        self._max_total = math.inf
+        self._lifo = False
+        self._groups: dict[str, Group[C, R]] = {}
+        self._resting: OrderedDict[str, Group[C, R]] = OrderedDict()
+        self._forgotten = PoolStats()
+        self._total = 0  # connections of all names, used (connecting too) and pooled
+        self._idle: OrderedDict[C, Group[C, R]] = OrderedDict()  # pooled ones of all names, oldest first
+        self._expiries: Expiries[C] = Expiries()
+        self._ready: Ready[C, R] = Ready()
+        self._abandoned: deque[Lease[C, R]] = deque()
+        self._to_wake: list[Lease[C, R]] = []
+        self._to_close: list[C] = []
+        self.has_answers = False
+
+    def keep_socket_alive(self, connection: C) -> bool:
+        """Called each time ``connection`` is about to be pooled; falsy: close it (AGT-54, AGT-56).
+
+        Runs in the middle of a decision: it must not call the agent. If it raises, the
+        connection is closed and the exception goes through.
+        """
+        return True
+
+    def reuse_socket(self, connection: C, request: R) -> None:
+        """Called when ``request`` takes ``connection`` out of the pool (AGT-26), not on hand-over (AGT-50).
+
+        If it raises, the connection is closed and the exception goes through.
+        """
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def take_answers(self) -> tuple[list[Lease[C, R]], list[C]]:
+        """What to do since the last call: leases to wake, connections to close, each in order.
+
+        A lease is listed when it was granted something or ended; by the time its owner
+        looks it may have been dropped, so look at its state and nothing else.
+        """
+        if self._abandoned:
+            self._drain()
+        if not self.has_answers:
+            return [], []
+        answers = self._to_wake, self._to_close
+        self._to_wake, self._to_close = [], []
+        self.has_answers = False
+        return answers
+
+    # -- what can be seen -----------------------------------------------------------------------
+
+    @property
+    def sockets(self) -> dict[str, list[C | None]]:
+        """Used connections by name, oldest first; None stands for one being opened (AGT-11, AGT-24). A snapshot."""
+        return {name: [s.connection for s in group.used] for name, group in self._groups.items() if group.used}
+
+    @property
+    def free_sockets(self) -> dict[str, list[C]]:
+        """Pooled connections by name, the one freed first in front (AGT-11, AGT-55). A snapshot."""
+        return {name: list(group.free) for name, group in self._groups.items() if group.free}
+
+    @property
+    def requests(self) -> dict[str, list[R]]:
+        """Queued requests by name, in order of arrival (AGT-11, AGT-24). A snapshot."""
+        return {name: [lease.request for lease in g.queue] for name, g in self._groups.items() if g.queue}
+
+    def stats(self) -> dict[str, PoolStats]:
+        """Counters by name (ASK-50), of the names in use and of the last 1000 that were."""
+        return {name: group.stats() for name, group in self._groups.items()}
+
+    def total_stats(self) -> PoolStats:
+        """Counters over all names, also of those that :meth:`stats` no longer lists."""
+        total = PoolStats()
+        total.add(self._forgotten)
+        for group in self._groups.values():
+            total.add(group.stats())
+        return total
+
+    def __repr__(self) -> str:
+        s = self.total_stats()
+        return (
+            f"<{type(self).__name__} active={s.active} connecting={s.connecting} idle={s.idle} queued={s.queued}"
+            f" created={s.created} reused={s.reused} closed={s.closed}>"
+        )
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError if the books do not agree (ASK-50). For tests and debugging; O(everything)."""
+        _check(self._groups, self._resting, self._idle, self._expiries, self._total, self._max_total, self._max_sockets)
+
+    # -- the moves all of it is made of -------------------------------------------------------------
+
+    def _drain(self) -> None:
+        while self._abandoned:
+            self._drop(self._abandoned.popleft())
+
+    def _drop(self, lease: Lease[C, R]) -> None:
+        if lease.state == QUEUED:
+            lease.state = DONE
+            del lease._group.queue[lease]
+            self._rest_if_empty(lease._group)
+        elif lease.state != DONE:
+            self._end(lease, DROPPED)
+
+    def _fail(self, lease: Lease[C, R], phase: str | None) -> None:
+        lease.error = error = ConnectionLost("socket hang up", phase=phase)
+        error.reused = lease.reused
+        if phase is not None:
+            error.replay_safe = "yes"  # nothing was sent
+        self._to_wake.append(lease)
+        self.has_answers = True
+
+    def _end(self, lease: Lease[C, R], reason: str) -> None:
+        """End a lease that holds a place, lose its connection if it has one, and give the place away."""
+        group = lease._group
+        socket = lease._socket
+        assert socket is not None  # OPEN or ASSIGNED
+        lease.state = DONE
+        lease.connection = lease._socket = None
+        del group.used[socket]
+        group.count -= 1
+        self._total -= 1
+        if socket.connection is None:
+            group.failed += 1
+        else:
+            self._condemn(group, socket, reason)
+        if group.queue and group.count < self._max_sockets:
+            self._ready.add(group)
+        if self._ready.heap:
+            self._serve_ready()
+        self._rest_if_empty(group)
+
+    def _serve_ready(self) -> None:
+        """Give vacant places to the earliest queued requests that may have them."""
+        while (lease := self._ready.first(self._max_sockets)) is not None:
+            if self._total >= self._max_total and not self._make_room():
+                return
+            group = lease._group
+            del group.queue[lease]
+            self._grant_open(group, lease)
+            self._to_wake.append(lease)
+            self.has_answers = True
+
+    def _make_room(self) -> bool:
+        """Close the pooled connection freed longest ago, of any name (ASK-4)."""
+        if not self._idle:
+            return False
+        connection, group = next(iter(self._idle.items()))
+        self._remove_idle(group, connection, EVICTED)
+        return True
+
+    def _grant_open(self, group: Group[C, R], lease: Lease[C, R]) -> None:
+        socket: Socket[C] = Socket()
+        lease._socket = socket
+        lease.state = OPEN
+        group.used[socket] = lease
+        group.count += 1
+        self._total += 1
+
+    def _take_idle(self, group: Group[C, R], lease: Lease[C, R]) -> None:
+        connection, socket = group.free.popitem(last=self._lifo)
+        del self._idle[connection]
+        socket.idle = False
+        group.used[socket] = lease
+        socket.uses += 1
+        group.reused += 1
+        lease._socket = socket
+        lease.connection = connection
+        lease.reused = True
+        lease.state = ASSIGNED
+        try:
+            self.reuse_socket(connection, lease.request)
+        except BaseException:
+            self._end(lease, REFUSED)
+            raise
+
+    def _condemn(self, group: Group[C, R], socket: Socket[C], reason: str) -> None:
+        """A connection leaves: count it, and have it closed unless it goes on living elsewhere."""
+        connection = socket.connection
+        group.closed[reason] = group.closed.get(reason, 0) + 1
+        if connection is not None and reason not in (DETACHED, PEER):
+            self._to_close.append(connection)
+            self.has_answers = True
+        socket.connection = None  # a heap entry may outlive the connection; it must not keep it alive
+
+    def _remove_idle(self, group: Group[C, R], connection: C, reason: str) -> None:
+        socket = group.free.pop(connection)
+        del self._idle[connection]
+        socket.idle = False
+        group.count -= 1
+        self._total -= 1
+        self._condemn(group, socket, reason)
+        self._rest_if_empty(group)
+
+    def _rest_if_empty(self, group: Group[C, R]) -> None:
+        """AGT-11: a name without anything is gone; what we keep of it is bounded and not shown."""
+        if group.count or group.queue or group.resting:
+            return
+        group.resting = True
+        self._resting[group.name] = group
+        if len(self._resting) > self.max_resting_names:
+            name, oldest = self._resting.popitem(last=False)
+            del self._groups[name]
+            self._forgotten.add(oldest.stats())
 
 
-def check(
+def _check(
     groups: Mapping[str, Group[C, R]],
     resting: Mapping[str, Group[C, R]],
     idle: Mapping[C, Group[C, R]],

@@ -15,7 +15,18 @@ __all__ = ["RawStream"]
 class RawStream:
     """A byte stream over somebody's pump. See ``_pump.Feed`` for the methods a pump calls."""
 
-    __slots__ = ("_active", "_bound", "_buffer", "_out", "_quiet_since", "_size", "eof", "error", "idle_timeout", "pump")
+    __slots__ = (
+        "_active",
+        "_bound",
+        "_buffer",
+        "_out",
+        "_quiet_since",
+        "_size",
+        "eof",
+        "error",
+        "idle_timeout",
+        "pump",
+    )
 
     def __init__(self, pump: Pump, head: bytes = b"", *, max_buffered: int = 65536) -> None:
         self.pump = pump

@@ -26,7 +26,7 @@ from ._connection import Signal
 from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, StateError, TimedOut
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
-from ._options import RequestOptions, authorization_header, check_timeout, host_header
+from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header
 from ._outgoing import UNRENDERED, OutgoingMessage, pairs
 from ._serializer import render_request
 from ._state import BODY, DONE, HALF, HEAD, IDLE, joint
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from ._agent import Agent
+    from ._client_agent import ClientAgent
     from ._client_connection import ClientConnection
     from ._lease import Lease
 
@@ -85,7 +85,7 @@ class ClientRequest(OutgoingMessage):
         "timeout",
     )
 
-    def __init__(self, options: RequestOptions, agent: Agent[Any, Any] | None, now: Callable[[], float]) -> None:
+    def __init__(self, options: RequestOptions, agent: ClientAgent | None, now: Callable[[], float]) -> None:
         self._listeners = None
         self._connection: ClientConnection | None = None
         self._sink = []
@@ -118,28 +118,35 @@ class ClientRequest(OutgoingMessage):
         self.res: IncomingMessage | None = None
         self.reused_socket = False
         self.timeout = options.timeout
-        self._raw_fields: list[tuple[str, Any]] | None = None
-        self._store: HeaderStore | None = self._make_store(options)
+        self._raw_fields, self._store = self._make_store(options)
         if self._raw_fields is not None or (self._store is not None and self._store.has("expect")):
             # List-form headers and Expect render the head at once (MOD-47, CLI-18).
             self._render(None)
             self._sink.append(self._head)
             self._head = b""
 
-    def _make_store(self, options: RequestOptions) -> HeaderStore | None:
+    def _make_store(self, options: RequestOptions) -> tuple[list[tuple[str, Any]] | None, HeaderStore | None]:
+        """Either the list-form headers as they are, or a store with what is added to a mapping."""
         headers = options.headers
         if headers is not None and not hasattr(headers, "items"):
-            self._raw_fields = list(pairs(headers))
-            return None
+            return list(pairs(headers)), None
         store = HeaderStore()
         if headers:
             for name, value in headers.items():
                 store.set(name, value)
-        if options.set_host and not store.get("host"):
+        given = store.get("host")
+        if given is not None:
+            given = check_host_value(given)
+        if options.set_host and not given:
             store.set("Host", host_header(options))
         if options.auth and not store.has("authorization"):
             store.set("Authorization", authorization_header(options.auth))
-        return store
+        return None, store
+
+    def _kick(self) -> None:
+        """Wake whoever waits on this request."""
+        if self._connection is not None:
+            self._connection.pump.kick()
 
     def __repr__(self) -> str:
         state = "over" if self._over else "answered" if self.res is not None else "waiting"
@@ -314,7 +321,7 @@ class ClientRequest(OutgoingMessage):
             if event is None:
                 return None
             if isinstance(event, IncomingMessage):
-                if self._method == "CONNECT" and (event._first or 0) >= 200 or event.status_code == 101:
+                if (self._method == "CONNECT" and (event._first or 0) >= 200) or event.status_code == 101:
                     self._switch(event)
                     return None
                 if (event._first or 0) < 200:
@@ -400,9 +407,8 @@ class ClientRequest(OutgoingMessage):
         self._describe(error)
         connection, message = self._connection, self.res
         self._release(connection)
-        if self._listeners is not None and (message is None or not isinstance(error, _Quiet)):
-            if self.listener_count("error"):
-                self.emit("error", error)
+        if (message is None or not isinstance(error, _Quiet)) and self.listener_count("error"):
+            self.emit("error", error)
         if message is not None and not message.complete:
             message._abort(error)
         if self._listeners is not None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ArgumentTypeError, StateError
-from ._outgoing import UNRENDERED, OutgoingMessage, _Rare, as_bytes, pairs
 from ._framing import CHUNKED_OK
-from ._serializer import CHUNKED, CONTINUE, PROCESSING, render_information, render_response
-from ._header_store import HeaderStore
+from ._outgoing import UNRENDERED, OutgoingMessage, pairs
+from ._serializer import CONTINUE, PROCESSING, render_information, render_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -64,7 +63,7 @@ class ServerResponse(OutgoingMessage):
     def write_head(
         self,
         status_code: int,
-        status_message: str | None = None,
+        status_message: Any = None,
         headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
     ) -> Self:
         """Render the head (RES-19 to RES-29). It leaves with the first body bytes, ``end`` or ``flush_headers``.
@@ -81,7 +80,7 @@ class ServerResponse(OutgoingMessage):
         """
         if self._framing != UNRENDERED:
             raise StateError("Cannot write headers after they are sent to the client", code="ERR_HTTP_HEADERS_SENT")
-        if status_message is not None and status_message.__class__ is not str and not isinstance(status_message, str):
+        if status_message is not None and not isinstance(status_message, str):
             if headers is not None:
                 raise ArgumentTypeError(
                     f'The "status_message" argument must be of type str. Received {type(status_message).__name__}'
@@ -110,10 +109,10 @@ class ServerResponse(OutgoingMessage):
     def _merge(self, headers: Any) -> None:
         """Fields of ``write_head`` over stored ones: they replace, then repeats of one name add up (RES-25)."""
         store = self._store
-        assert store is not None
+        assert store is not None, "asked only when there is one"
         seen: set[str] = set()
         for name, value in pairs(headers):
-            lower = name.lower() if isinstance(name, str) else name
+            lower = str(name).lower()
             if lower in seen:
                 store.append(name, value)
             else:
@@ -170,9 +169,7 @@ class ServerResponse(OutgoingMessage):
 
     def _interim(self, head: bytes) -> None:
         if self._framing != UNRENDERED:
-            raise StateError(
-                "Cannot write an interim response after the head is sent", code="ERR_HTTP_HEADERS_SENT"
-            )
+            raise StateError("Cannot write an interim response after the head is sent", code="ERR_HTTP_HEADERS_SENT")
         # A 1.0 client would take it for the answer (RFC 9110 section 15.2).
         if self.req._minor >= 1 and not self.destroyed:
             self._sink.append(head)

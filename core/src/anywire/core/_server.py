@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._errors import AnywireError
-    from ._server_options import ServerOptions
     from ._server_connection import ServerConnection
+    from ._server_options import ServerOptions
 
 __all__ = ["Server"]
 
@@ -170,4 +170,3 @@ class Server(Emitter):
         if hint:
             fresh.should_keep_alive = False
         fresh.end_nowait(None if hint else "Internal Server Error")
-

@@ -123,7 +123,7 @@ class ServerConnection(Connection):
             if self._lost:
                 return CLOSED_EVENT
             try:
-                head = self._parser.next_head()
+                head = self._parser.next_request()
             except ParseError as error:
                 return self._fail(error)
             if head is None:
@@ -334,12 +334,6 @@ class ServerConnection(Connection):
         return error
 
     # ---------------------------------------------------------------- time
-
-    def set_idle_timeout(self, seconds: float) -> None:
-        """The user's idle timeout for this connection (RES-72, MSG-36)."""
-        self.idle_timeout = seconds
-        self._active = True
-        self.pump.kick()
 
     def _limit(self) -> float:
         phase = self._phase

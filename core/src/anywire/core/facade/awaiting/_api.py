@@ -58,7 +58,9 @@ class Api:
         secure: this is the ``https`` module.
     """
 
-    def __init__(self, runtime: Callable[[], Runtime], wall_clock: Callable[[], float], *, secure: bool = False) -> None:
+    def __init__(
+        self, runtime: Callable[[], Runtime], wall_clock: Callable[[], float], *, secure: bool = False
+    ) -> None:
         self._runtime = runtime
         self._wall_clock = wall_clock
         self._secure = secure

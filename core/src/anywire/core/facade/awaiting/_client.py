@@ -137,7 +137,9 @@ class ClientRequest(_request.ClientRequest):
         """
         message = await self._answer()
         if self._switched is None:
-            raise StateError(f"The server did not upgrade but answered {message.status_code}", code="ERR_HTTP_NOT_UPGRADED")
+            raise StateError(
+                f"The server did not upgrade but answered {message.status_code}", code="ERR_HTTP_NOT_UPGRADED"
+            )
         return self._take_over()
 
     async def _answer(self) -> IncomingMessage:
@@ -217,10 +219,6 @@ class ClientRequest(_request.ClientRequest):
 
     # ---------------------------------------------------------------- waiting
 
-    def _kick(self) -> None:
-        if self._connection is not None:
-            self._connection.pump.kick()
-
     async def _park(self, limit: float | None, phase: str) -> None:
         """Wait for anything to happen, `limit` seconds at most."""
         connection = self._connection
@@ -270,11 +268,13 @@ class ClientRequest(_request.ClientRequest):
             if self._error is not None:
                 raise self._error
             lease = self._lease
+            connection: ClientConnection
             if lease is None:  # create_connection instead of an agent (MOD-37)
                 connection = await self._open()
                 break
             agent: Any = self.agent
             if lease.state == ASSIGNED:
+                assert lease.connection is not None
                 connection = lease.connection
                 if connection.reusable and not connection.pump.readable():
                     connection.on_idle_end = None

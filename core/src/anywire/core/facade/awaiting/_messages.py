@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import _incoming, _response
-from ..._errors import ArgumentTypeError, TimedOut
+from ..._errors import AnywireError, ArgumentTypeError, TimedOut, TruncatedError
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
 
@@ -64,11 +64,11 @@ class IncomingMessage(_incoming.IncomingMessage):
         try:
             async for piece in self:
                 pieces.append(piece)
-        except _incoming.AnywireError as error:
-            if pieces and hasattr(error, "partial"):
+        except AnywireError as error:
+            if pieces and isinstance(error, TruncatedError):
                 error.partial = join(pieces)
             raise
-        return join(pieces)
+        return join(pieces)  # type: ignore[no-any-return]
 
     async def resume(self) -> None:
         """Read to the end; ``data`` and ``end`` listeners get it (MSG-23)."""
@@ -101,7 +101,7 @@ class IncomingMessage(_incoming.IncomingMessage):
     async def _park(self) -> None:
         """Wait for input, within the limits of the exchange."""
         req = self.req
-        pump = self._connection.pump
+        pump: Any = self._connection.pump
         if req is None:
             await pump.wait(FOREVER)
             return
@@ -150,8 +150,9 @@ class ServerResponse(_response.ServerResponse):
             raise connection.error or connection.hang_up()
 
     async def end(self, data: Any = None, *, trailers: Any = None) -> Self:
-        """End the response; returns once everything was handed to the socket (RES-52). Does not raise
-        if the client is gone: there is nothing left to do about it.
+        """End the response; returns once everything was handed to the socket (RES-52).
+
+        Does not raise if the client is gone: there is nothing left to do about it.
 
         Args:
             data: a last piece of body.

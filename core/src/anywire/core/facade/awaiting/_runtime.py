@@ -85,7 +85,7 @@ class Runtime(Protocol):
         """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
 
     async def open(self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str) -> AwaitingPump:
-        """Make a connected handle a pump for `feed`; with `tls`, after the handshake. Owns the handle from the call on."""
+        """Make a connected handle a pump for `feed`; with `tls`, after the handshake. Owns the handle from now on."""
 
     async def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""

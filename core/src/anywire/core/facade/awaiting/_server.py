@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 from ... import _server
 from ..._connection import CLOSED_EVENT
 from ..._errors import AnywireError, ConnectionLost, StateError, os_error
-from ..._incoming import UPGRADED
-from ..._server_options import listen_options
 from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
+from ..._incoming import UPGRADED
 from ..._pump import FOREVER
 from ..._server_connection import ServerConnection
+from ..._server_options import listen_options
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
@@ -76,8 +76,10 @@ class Server(_server.Server):
             host: name or address; None binds all addresses, dual-stack.
             path: Unix socket path, in place of port and host.
             backlog: length of the accept queue, default 511.
-            fd, sock: a socket that is bound already, in place of all these.
-            readable_all, writable_all: let every user of the machine use the Unix socket.
+            fd: descriptor of a socket that is bound already, in place of all these.
+            sock: the same as a socket object.
+            readable_all: let every user of the machine read the Unix socket.
+            writable_all: let every user of the machine write to it.
             ipv6_only: with ``::``, leave IPv4 alone.
             callback: a one-time ``listening`` listener.
 
@@ -289,7 +291,8 @@ class Server(_server.Server):
 
     async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
-        connection.response = response = self.server_response_class(request)
+        response: Any = self.server_response_class(request)
+        connection.response = response
         try:
             if request._flags & _SPECIAL or request._first == "CONNECT":
                 await self._special(connection, request, response)
@@ -312,9 +315,7 @@ class Server(_server.Server):
                 await result
         return bool(listeners)
 
-    async def _special(
-        self, connection: ServerConnection, request: IncomingMessage, response: ServerResponse
-    ) -> None:
+    async def _special(self, connection: ServerConnection, request: IncomingMessage, response: ServerResponse) -> None:
         """Expect, Upgrade and CONNECT (SRV-19 to SRV-24, SRV-67 to SRV-74)."""
         flags = request._flags
         event = "connect" if request._first == "CONNECT" else "upgrade" if flags & UPGRADE else ""
