@@ -38,6 +38,7 @@ __all__ = ["Document", "DocumentError", "load", "load_folder", "unescape"]
 
 _KEY = re.compile(r"([A-Z][A-Za-z-]*): +(.+)")
 _ID = re.compile(r"(?:[A-Z]{3}-L?\d+|RFC \d+ section [\d.]+)")
+_REPEAT = re.compile(r"\{\{(.+?)\*(\d+)\}\}")
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|([rnt0\\]))|\{\{(.+?)\*(\d+)\}\}")
 _PLAIN = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\"}
 
@@ -81,8 +82,8 @@ class Document:
         return unescape(text.removesuffix("<EOF>").replace("\n", "")), end
 
     def lines(self, block: str = "log") -> list[str]:
-        """Return the lines of a block."""
-        return self.blocks[block].splitlines()
+        """Return the lines of a block, ``{{text*100}}`` written out."""
+        return [_REPEAT.sub(lambda match: match[1] * int(match[2]), line) for line in self.blocks[block].splitlines()]
 
 
 def unescape(text: str) -> bytes:

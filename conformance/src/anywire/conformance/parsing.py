@@ -166,7 +166,7 @@ class _Log:
             if response is None:
                 return False
             status, reason, minor, fields, length, flags = response
-            self.lines.append(f"response {status} HTTP/1.{minor} {_framing(length, flags)}: {_shown(reason)}")
+            self.lines.append(f"response {status} HTTP/1.{minor} {_framing(length, flags)}:{_shown(reason)}")
         self.fields("field", fields)
         self.in_body = length != 0
         self.taking = self.setup.take_rest
@@ -175,7 +175,7 @@ class _Log:
     def fields(self, word: str, fields: bytes) -> None:
         flat = parse_fields(fields)
         for index in range(0, len(flat), 2):
-            self.lines.append(f"{word} {flat[index]}: {_shown(flat[index + 1])}".rstrip(" "))
+            self.lines.append(f"{word} {flat[index]}:{_shown(flat[index + 1])}")
 
     def flush(self) -> None:
         if self.run or self.taking:
@@ -184,6 +184,8 @@ class _Log:
 
     def finish(self) -> None:
         self.flush()
+        if self.taking:
+            return
         if self.in_body or self.parser.started:
             self.lines.append("more")
         elif self.parser.at_eof:
@@ -197,4 +199,8 @@ def _framing(length: int, flags: int) -> str:
 
 
 def _shown(text: str) -> str:
-    return text.encode("unicode_escape").decode("ascii")
+    """A space and the text, escaped, so that no line of a log ends in white space."""
+    shown = text.encode("unicode_escape").decode("ascii")
+    if shown.endswith(" "):
+        shown = shown[:-1] + "\\x20"
+    return f" {shown}" if shown else ""

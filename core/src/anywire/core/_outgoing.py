@@ -284,7 +284,7 @@ class OutgoingMessage(Emitter):
     def flush_headers_nowait(self) -> bool:
         """Render the head if needed and send it now (RES-58)."""
         if self._framing == UNRENDERED:
-            self._render(None)
+            self._render(self._early_length())
         if self._head:
             self._sink.append(self._head)
             self._head = b""
@@ -393,6 +393,10 @@ class OutgoingMessage(Emitter):
     def _render(self, known_length: int | None) -> None:
         """Render the head into ``_head``; sets ``_framing`` and ``_left``."""
         raise NotImplementedError
+
+    def _early_length(self) -> int | None:
+        """The body length to announce when the head leaves before anything was written; None if it may be any."""
+        return None
 
     def _message_ended(self) -> None:
         """The last byte is in the sink."""

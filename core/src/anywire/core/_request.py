@@ -121,7 +121,7 @@ class ClientRequest(OutgoingMessage):
         self._raw_fields, self._store = self._make_store(options)
         if self._raw_fields is not None or (self._store is not None and self._store.has("expect")):
             # List-form headers and Expect render the head at once (MOD-47, CLI-18).
-            self._render(None)
+            self._render(self._early_length())
             self._sink.append(self._head)
             self._head = b""
 
@@ -240,6 +240,10 @@ class ClientRequest(OutgoingMessage):
         self._left = self._framing if self._framing > 0 else 0
         if last:
             self.should_keep_alive = False
+
+    def _early_length(self) -> int | None:
+        # GET and its like have no body unless one is written before the head leaves (WIR-4, MOD-47).
+        return None if self.use_chunked_encoding_by_default or self._rare is not None else 0
 
     def _put(self, data: bytes) -> None:
         if self._gone():

@@ -61,18 +61,17 @@ def parse_date(text: str, now: float) -> int | None:
         found = pattern.fullmatch(text.strip(" \t"))
         if found is None:
             continue
-        year, month = int(found["year"]), found["month"]
+        month = found["month"]
         if month not in _MONTHS:
             return None
+        year, *rest = (int(found[name]) for name in ("year", "day", "hour", "minute", "second"))
+        numbers = (year, _MONTHS.index(month) + 1, *rest)
         if len(found["year"]) == 2:
-            this_year = datetime.fromtimestamp(now, timezone.utc).year
-            year += this_year // 100 * 100
-            # More than 50 years ahead means the past century; what was long ago at a century's turn, the next one.
-            if year > this_year + 50:
-                year -= 100
-            elif year <= this_year - 50:
-                year += 100
-        numbers = (year, _MONTHS.index(month) + 1, *(int(found[n]) for n in ("day", "hour", "minute", "second")))
+            t = datetime.fromtimestamp(now, timezone.utc)
+            numbers = (t.year // 100 * 100 + year, *numbers[1:])
+            # "a timestamp that appears to be more than 50 years in the future" is of the century before
+            if numbers > (t.year + 50, t.month, t.day, t.hour, t.minute, t.second):
+                numbers = (numbers[0] - 100, *numbers[1:])
         try:
             # A leap second is valid, and datetime does not know it.
             datetime(*numbers[:5], min(numbers[5], 59), tzinfo=timezone.utc)
