@@ -326,6 +326,18 @@ def test_lowered_max_sockets_is_reached_with_a_queue_too() -> None:
     assert third.connection == "s2"
 
 
+def test_lowered_total_closes_what_is_freed() -> None:
+    pool = Pool(keep_alive=True)  # ASK-5
+    first, second = pool.use(name=A), pool.use(name=B)
+    pool.max_total_sockets = 1
+    queued = pool.get(name=A)
+    pool.free(first)
+    assert (pool.closed(), pool.reasons(), queued.state) == (["s1"], {"limit": 1}, QUEUED)
+    pool.free(second)
+    assert queued.state == OPEN
+    assert pool.reasons(B) == {"evicted": 1}
+
+
 def test_lowered_limits_close_pooled_surplus_oldest_first() -> None:
     pool = warm(4)
     pool.max_free_sockets = 3

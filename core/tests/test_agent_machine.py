@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from anywire.core._agent import Agent
 from anywire.core._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, Socket
@@ -78,34 +78,64 @@ class Machine(RuleBasedStateMachine):
         else:
             assert lease.state == (OPEN if room and total_room else QUEUED)
 
-    @rule(name=st.sampled_from(NAMES))
-    def request_without_expiring(self, name: str) -> None:
-        self.serial += 1
-        lease = self.agent.request(name, self.serial, self.now)
-        self.leases.append(lease)
-        if lease.connection is not None:
-            lease.connection.where = "used"
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        for which in ("max_sockets", "max_total_sockets", "max_free_sockets", "scheduling", "timeout"):
+            self.change(data, which)
+
+    @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=6))
+    def requests(self, names: list[str]) -> None:
+        """Many at once; the agent does the expiring, and all that may open do."""
+        for name in names:
+            self.serial += 1
+            lease = self.agent.request(name, self.serial, self.now)
+            self.leases.append(lease)
+            if lease.connection is not None:
+                assert lease.connection.idle_until > self.now
+                lease.connection.where = "used"
+            elif lease.state == OPEN:
+                self.connect(lease)
+
+    def connect(self, lease: Lease[Conn, int]) -> None:
+        conn = Conn(lease.name, self.now)
+        self.conns.append(conn)
+        assert self.agent.opened(lease, conn, self.now)
+        assert (lease.state, lease.connection, lease.reused) == (ASSIGNED, conn, False)
 
     @rule(data=st.data())
     def opened(self, data: st.DataObject) -> None:
         if (lease := self.pick(data, OPEN)) and lease not in self.abandoned:
-            conn = Conn(lease.name, self.now)
-            self.conns.append(conn)
-            assert self.agent.opened(lease, conn, self.now)
-            assert (lease.state, lease.connection, lease.reused) == (ASSIGNED, conn, False)
+            self.connect(lease)
+
+    @rule(data=st.data(), count=st.integers(2, 4))
+    def freed_several(self, data: st.DataObject, count: int) -> None:
+        for _ in range(count):
+            self.freed(data, True, None)
 
     @rule(data=st.data(), persistent=st.booleans(), hint=st.sampled_from([None, None, 0.5, 2.0, 4.0]))
+    def freed_one(self, data: st.DataObject, persistent: bool, hint: float | None) -> None:
+        self.freed(data, persistent, hint)
+
     def freed(self, data: st.DataObject, persistent: bool, hint: float | None) -> None:
         if (lease := self.pick(data, ASSIGNED)) and lease not in self.abandoned:
             conn = lease.connection
             assert conn is not None
             conn.hint = conn.hint if hint is None else hint
+            over = self.live(conn.name) > self.agent.max_sockets
+            over = over or sum(map(self.live, NAMES)) > self.agent.max_total_sockets
+            queue = self.agent.requests.get(conn.name, [])
             self.agent.freed(lease, self.now, persistent=persistent, hint=hint)
             self.gone.add(lease)
             assert lease.state == DONE
+            next_owner = [other.request for other in self.leases if other.connection is conn]
+            assert next_owner in ([], queue[:1])
+            if over or not persistent:
+                assert not next_owner
             for names in self.agent.free_sockets.values():
                 if conn in names:
                     assert persistent
+                    assert not over
+                    assert self.agent.keep_alive
                     conn.where = "free"
                     life = min(self.agent.timeout or math.inf, conn.hint - 1.0)
                     conn.idle_until = self.now + life
@@ -180,27 +210,40 @@ class Machine(RuleBasedStateMachine):
                 assert due is None or due <= conn.idle_until
                 assert due is not None or conn.idle_until == math.inf
 
-    @rule(keep_alive=st.booleans(), lifo=st.booleans(), timeout=SECONDS, age=SECONDS)
-    def options(self, keep_alive: bool, lifo: bool, timeout: float | None, age: float | None) -> None:
-        self.agent.keep_alive = keep_alive
-        self.agent.scheduling = "lifo" if lifo else "fifo"
-        self.agent.timeout = timeout
-        self.agent.max_socket_age = age
+    @rule(
+        data=st.data(),
+        which=st.sampled_from(
+            [
+                "keep_alive",
+                "scheduling",
+                "timeout",
+                "max_socket_age",
+                "max_sockets",
+                "max_total_sockets",
+                "max_free_sockets",
+            ]
+        ),
+    )
+    def changed(self, data: st.DataObject, which: str) -> None:
+        self.change(data, which)
 
-    @rule(limit=LIMITS)
-    def max_sockets(self, limit: float | None) -> None:
-        for name in NAMES:
-            self.ceiling[name] = max(self.live(name), limit or math.inf)
-        self.agent.max_sockets = limit
-
-    @rule(limit=LIMITS)
-    def max_total_sockets(self, limit: float | None) -> None:
-        self.total_ceiling = max(sum(map(self.live, NAMES)), limit or math.inf)
-        self.agent.max_total_sockets = limit
-
-    @rule(limit=LIMITS)
-    def max_free_sockets(self, limit: float | None) -> None:
-        self.agent.max_free_sockets = limit
+    def change(self, data: st.DataObject, which: str) -> None:
+        value: Any
+        match which:
+            case "keep_alive":
+                value = data.draw(st.booleans())
+            case "scheduling":
+                value = data.draw(st.sampled_from(["fifo", "lifo"]))
+            case "timeout" | "max_socket_age":
+                value = data.draw(SECONDS)
+            case _:
+                value = data.draw(LIMITS)
+        if which == "max_sockets":
+            for name in NAMES:
+                self.ceiling[name] = max(self.live(name), value or math.inf)
+        if which == "max_total_sockets":
+            self.total_ceiling = max(sum(map(self.live, NAMES)), value or math.inf)
+        setattr(self.agent, which, value)
 
     @precondition(lambda self: len(self.leases) > 3)
     @rule()
@@ -306,7 +349,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = pytest.mark.slow(Machine.TestCase)
-TestMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestMachine.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
 # -- the checker itself ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, HIGH_WATER_MARK
+from anywire.core.facade import enable_keep_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,21 +43,9 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed",
-        "_closing",
-        "_half_closed",
-        "_loop",
-        "_on_made",
-        "_others",
-        "_paused",
-        "_poll",
-        "_timer",
-        "_transport",
-        "_waiter",
-        "blocked",
-        "closed",
-        "feed",
-    )
+        "_armed", "_closing", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
+        "_timer", "_transport", "_waiter", "blocked", "closed", "feed",
+    )  # fmt: skip
 
     feed: Feed
 
@@ -275,13 +264,7 @@ class Pump(asyncio.Protocol):
 
     def set_tcp_keep_alive(self, delay: float) -> None:
         """Probe a silent peer after `delay` seconds."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", max(1, int(delay))), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
-            if hasattr(socket, option):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        enable_keep_alive(socket, self._transport.get_extra_info("socket"), delay)
 
     def info(self, name: str) -> Any:
         """What asyncio's ``get_extra_info`` knows."""

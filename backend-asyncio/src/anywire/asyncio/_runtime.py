@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import contextlib
 import os
 import socket
 import ssl
 import tempfile
 import weakref
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import UNIX, Address, ArgumentTypeError, addresses_from_lookup, client_context, server_context
+from anywire.core import NOBODY, Address, addresses_from_lookup, client_context, server_context
+from anywire.core.facade import (
+    adopt_socket,
+    connect_outcome,
+    listening_sockets,
+    numeric_addresses,
+    start_connect,
+    to_addresses,
+    wanted_family,
+)
 from anywire.core.facade.awaiting import Server
 
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from anywire.core import Feed
 
@@ -70,23 +78,22 @@ class Waiter:
 
 
 class Listener:
-    """What ``create_server`` returned."""
+    """Listening sockets that belong together."""
 
-    def __init__(self, server: asyncio.AbstractServer, sockets: Sequence[Any], path: str | None) -> None:
-        self._server = server
+    def __init__(self, servers: list[asyncio.Server], name: Any, path: str | None) -> None:
+        self._servers = servers
+        self._name = name
         self._path = path
-        self._name = sockets[0].getsockname()
 
     def address(self) -> tuple[str, int] | str | None:
-        return self._path if self._path is not None else self._name[:2]
+        return self._name  # type: ignore[no-any-return]
 
     def stop(self) -> None:
-        self._server.close()
+        for server in self._servers:
+            server.close()
         if self._path is not None:
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(self._path)
-            except OSError:
-                pass
 
 
 class Runtime:
@@ -110,9 +117,6 @@ class Runtime:
     def waiter(self) -> Waiter:
         return Waiter(self._loop)
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
     async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
         limit = asyncio.timeout(seconds)
         try:
@@ -134,39 +138,24 @@ class Runtime:
     async def resolve(
         self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
     ) -> list[Address]:
+        hosts = [host]
         if lookup is not None:
-            found = lookup(host, {"family": family})
-            if hasattr(found, "__await__"):
-                found = await found
-            hosts = addresses_from_lookup(found)
-        else:
-            hosts = [host]
-        wanted = {4: socket.AF_INET, 6: socket.AF_INET6}.get(family or 0, socket.AF_UNSPEC)
-        found = []
+            answer = lookup(host, {"family": family})
+            hosts = addresses_from_lookup(await answer if hasattr(answer, "__await__") else answer)
+        found: list[Address] = []
         for name in hosts:
-            try:  # an IP literal needs no thread
-                infos = socket.getaddrinfo(
-                    name, port, family=wanted, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            known = numeric_addresses(socket, name, port, family)
+            if known is None:
+                known = to_addresses(
+                    await self._loop.getaddrinfo(
+                        name, port, family=wanted_family(socket, family), type=socket.SOCK_STREAM
+                    )
                 )
-            except socket.gaierror:
-                infos = await self._loop.getaddrinfo(name, port, family=wanted, type=socket.SOCK_STREAM)
-            found += [Address(info[0], info[1], info[2], info[4]) for info in infos]
+            found += known
         return found
 
     def attempt(self, address: Address, local_address: str | None) -> socket.socket:
-        family = socket.AF_UNIX if address.family == UNIX else address.family
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            if local_address is not None:
-                sock.bind((local_address, 0))
-            code = sock.connect_ex(address.sockaddr)
-            if code not in (0, errno.EINPROGRESS):
-                raise _failed(code, address.sockaddr)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return start_connect(socket, address, local_address)  # type: ignore[no-any-return]
 
     async def race(
         self, handles: Sequence[socket.socket], seconds: float | None
@@ -188,28 +177,19 @@ class Runtime:
                 loop.remove_writer(sock.fileno())
             if timer is not None:
                 timer.cancel()
-        if first is None:
-            return []
-        code = first.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return [(first, _failed(code, None) if code else None)]
+        return [] if first is None else [(first, connect_outcome(socket, first))]
 
     def discard(self, handle: socket.socket) -> None:
         handle.close()
 
     def adopt(self, candidate: Any) -> socket.socket:
-        if not isinstance(candidate, socket.socket):
-            raise ArgumentTypeError(
-                "create_connection must return a connected socket.socket or an upgraded Socket."
-                f" Received {type(candidate).__name__}"
-            )
-        candidate.setblocking(False)
-        return candidate
+        return adopt_socket(socket, candidate)  # type: ignore[no-any-return]
 
     async def open(
         self, handle: socket.socket | Pump, feed: Feed, tls: Mapping[str, Any] | None, server_name: str
     ) -> Pump:
         loop = self._loop
-        context = None if tls is None else client_context(ssl, tls, _as_file)
+        context = None if tls is None else client_context(ssl, tempfile, tls)
         name = None if tls is None else server_name or (tls["host"] if "servername" not in tls else "")
         if isinstance(handle, Pump):
             handle.feed = feed
@@ -230,7 +210,7 @@ class Runtime:
 
     async def listen(self, server: Server, options: Any) -> Listener:
         loop = self._loop
-        context = server_context(ssl, server.options.tls, _as_file) if server.secure else None
+        context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
 
         def accepted(pump: Pump) -> None:
             connection = server.admit(pump)
@@ -240,84 +220,11 @@ class Runtime:
 
         def make() -> Pump:
             pump = Pump(loop, accepted)
-            pump.feed = _NOBODY
+            pump.feed = NOBODY
             return pump
 
-        kind: dict[str, Any] = {"ssl": context, "backlog": options.backlog}
-        if options.path is not None:
-            sock = _unix_listener(options)
-            return Listener(await loop.create_unix_server(make, sock=sock, **kind), [sock], options.path)
-        if options.fd is not None:
-            kind["sock"] = socket.socket(fileno=options.fd)
-        elif options.sock is not None:
-            kind["sock"] = options.sock
-        elif options.host is None:
-            kind["sock"] = _bind_all(options)
-        else:
-            kind.update(host=options.host, port=options.port)
-        made = await loop.create_server(make, **kind)
-        return Listener(made, made.sockets, None)
-
-
-class _Nobody:
-    """Feeds on what arrives for a connection that was refused."""
-
-    want_read = True
-
-    def receive_data(self, data: bytes) -> None: ...
-    def receive_eof(self) -> None: ...
-    def receive_lost(self, error: OSError | None) -> None: ...
-    def notice(self) -> None: ...
-    def flushed(self) -> None: ...
-    def handle_deadline(self, now: float) -> None: ...
-
-    def data_to_send(self) -> bytes:
-        return b""
-
-    def next_deadline(self, now: float) -> float:
-        return float("inf")
-
-
-_NOBODY = _Nobody()
-
-
-def _failed(code: int, sockaddr: Any) -> OSError:
-    error = OSError(code, os.strerror(code))
-    if isinstance(sockaddr, tuple):
-        error.address = sockaddr[0]  # type: ignore[attr-defined]
-    return error
-
-
-@contextmanager
-def _as_file(text: str) -> Iterator[str]:
-    """PEM text as a file that only we can read, for as long as ssl needs it."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(text)
-        file.flush()
-        yield file.name
-
-
-def _bind_all(options: Any) -> socket.socket:
-    """``::`` for both families, or IPv4 where there is no IPv6 (SRV-76)."""
-    if socket.has_dualstack_ipv6() and not options.ipv6_only:
-        return socket.create_server(
-            ("::", options.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=options.backlog
-        )
-    if options.ipv6_only:
-        return socket.create_server(("::", options.port), family=socket.AF_INET6, backlog=options.backlog)
-    return socket.create_server(("0.0.0.0", options.port), backlog=options.backlog)
-
-
-def _unix_listener(options: Any) -> socket.socket:
-    """A bound Unix socket. An existing file is an error, not something to delete (SRV-86)."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(options.path)
-        if options.readable_all or options.writable_all:
-            os.chmod(
-                options.path, 0o700 | (0o044 if options.readable_all else 0) | (0o022 if options.writable_all else 0)
-            )
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        sockets = listening_sockets(socket, os, options)
+        name = options.path or sockets[0].getsockname()[:2]
+        create = loop.create_unix_server if options.path is not None else loop.create_server
+        made = [await create(make, sock=sock, ssl=context, backlog=options.backlog) for sock in sockets]
+        return Listener(made, name, options.path)

@@ -43,7 +43,7 @@ from ._options import RequestOptions, request_options
 from ._outgoing import HIGH_WATER_MARK, OutgoingMessage
 from ._parser import Parser
 from ._plans import UNIX, Address, Attempt, Race, Resolve, addresses_from_lookup, connect_path_plan, connect_plan
-from ._pump import FOREVER, Feed, Pump
+from ._pump import FOREVER, NOBODY, Feed, Pump
 from ._raw import RawStream
 from ._request import ClientRequest
 from ._response import ServerResponse
@@ -63,6 +63,7 @@ __all__ = [
     "FOREVER",
     "HIGH_WATER_MARK",
     "METHODS",
+    "NOBODY",
     "OPEN",
     "QUEUED",
     "REQUEST",

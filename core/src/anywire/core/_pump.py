@@ -13,9 +13,9 @@ docs/contract.md explains the contract for those who write a backend.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["FOREVER", "Feed", "Pump"]
+__all__ = ["FOREVER", "NOBODY", "Feed", "Pump"]
 
 FOREVER = float("inf")
 """A deadline that never comes."""
@@ -51,6 +51,29 @@ class Feed(Protocol):
 
     def handle_deadline(self, now: float) -> None:
         """Time has passed. May be called early or late; checks for itself what is due."""
+
+
+class _Nobody:
+    """Swallows what arrives for a transport that nobody took: it was refused, or is not handed over yet."""
+
+    want_read = True
+
+    def receive_data(self, data: bytes) -> None: ...
+    def receive_eof(self) -> None: ...
+    def receive_lost(self, error: OSError | None) -> None: ...
+    def notice(self) -> None: ...
+    def flushed(self) -> None: ...
+    def handle_deadline(self, now: float) -> None: ...
+
+    def data_to_send(self) -> bytes:
+        return b""
+
+    def next_deadline(self, now: float) -> float:
+        return FOREVER
+
+
+NOBODY: Final = _Nobody()
+"""The :class:`Feed` of a pump that has none."""
 
 
 class Pump(Protocol):

@@ -201,7 +201,7 @@ class ServerConnection(Connection):
     def _linger(self) -> Signal | None:
         parser = self._parser
         self._discarded += len(parser.take_rest())
-        if self._lost or parser.at_eof or self._discarded > LINGER_BYTES:
+        if self._lost or self.eof or self._discarded > LINGER_BYTES:
             self._close_halves()
             return CLOSED_EVENT
         return None

@@ -1,7 +1,7 @@
 """TLS options of Node's names as an ``SSLContext``, without importing ssl.
 
-The core does no I/O, and the ssl module does. A backend hands the module in, and a
-function that makes PEM text a file, for ``load_cert_chain`` takes nothing else.
+The core does no I/O, and the ssl module does. A backend hands the module in, and
+``tempfile`` with it, for ``load_cert_chain`` takes nothing but files.
 
 Contexts are made once per set of options: parsing the system's CA store costs
 15 ms and 0.7 MB each time (ASK-40). The key is the pool name of the options, which
@@ -11,17 +11,13 @@ holds every TLS option there is, so no two different sets share one (ASK-39).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final
 
 from ._errors import ArgumentValueError
 from ._names import TLS_OPTIONS, https_name
 
 __all__ = ["client_context", "server_context"]
-
-AsFile: TypeAlias = Callable[[str], AbstractContextManager[str]]
-"""PEM text → a context manager that gives the path of a private file with it."""
 
 _contexts: OrderedDict[tuple[bool, str], Any] = OrderedDict()
 MAX_CONTEXTS: Final = 64
@@ -29,14 +25,14 @@ _VERSIONS: Final = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2"
 _NOT_IN_CONTEXT: Final = frozenset({"servername"})
 
 
-def client_context(ssl: Any, options: Mapping[str, Any], as_file: AsFile) -> Any:
+def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
     """The context of a client connection.
 
     Args:
         ssl: the ssl module.
+        tempfile: the tempfile module.
         options: connection options; those in ``TLS_OPTIONS`` count. ``ca``, ``cert`` and ``key`` are PEM text
             or paths. Verification is on unless ``reject_unauthorized`` is exactly False (SEC-42).
-        as_file: see :data:`AsFile`.
 
     Raises:
         ArgumentValueError: an option that this Python's ssl cannot honour, named.
@@ -45,10 +41,10 @@ def client_context(ssl: Any, options: Mapping[str, Any], as_file: AsFile) -> Any
     given = options.get("ssl_context")
     if given is not None:
         return given
-    return _cached(ssl, options, as_file, server=False)
+    return _cached(ssl, options, tempfile, server=False)
 
 
-def server_context(ssl: Any, options: Mapping[str, Any], as_file: AsFile) -> Any:
+def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
     """The context of a listening server. Options and errors as :func:`client_context`; ``cert`` is needed.
 
     With ``ca``, client certificates are asked for and verified; ``reject_unauthorized=False`` asks without insisting.
@@ -58,10 +54,10 @@ def server_context(ssl: Any, options: Mapping[str, Any], as_file: AsFile) -> Any
         return given
     if "cert" not in options:
         raise ArgumentValueError('An https server needs "cert" and "key", or "ssl_context"', code="ERR_MISSING_ARGS")
-    return _cached(ssl, options, as_file, server=True)
+    return _cached(ssl, options, tempfile, server=True)
 
 
-def _cached(ssl: Any, options: Mapping[str, Any], as_file: AsFile, *, server: bool) -> Any:
+def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
     tls = {
         name: value
         for name, value in options.items()
@@ -70,13 +66,13 @@ def _cached(ssl: Any, options: Mapping[str, Any], as_file: AsFile, *, server: bo
     key = server, https_name(tls)
     made = _contexts.get(key)
     if made is None:
-        made = _contexts[key] = _make(ssl, tls, as_file, server=server)
+        made = _contexts[key] = _make(ssl, tls, tempfile, server=server)
         if len(_contexts) > MAX_CONTEXTS:
             _contexts.popitem(last=False)
     return made
 
 
-def _make(ssl: Any, tls: Mapping[str, Any], as_file: AsFile, *, server: bool) -> Any:
+def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
     if server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     elif "ca" in tls:
@@ -100,7 +96,7 @@ def _make(ssl: Any, tls: Mapping[str, Any], as_file: AsFile, *, server: bool) ->
     elif tls.get("check_hostname") is False:
         context.check_hostname = False
     if "cert" in tls:
-        _load_chain(context, tls, as_file)
+        _load_chain(context, tls, tempfile)
     for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
         if name in tls:
             setattr(context, attribute, _version(ssl, tls[name], name))
@@ -119,14 +115,17 @@ def _make(ssl: Any, tls: Mapping[str, Any], as_file: AsFile, *, server: bool) ->
     return context
 
 
-def _load_chain(context: Any, tls: Mapping[str, Any], as_file: AsFile) -> None:
+def _load_chain(context: Any, tls: Mapping[str, Any], tempfile: Any) -> None:
     cert, key = _text(tls["cert"]), _text(tls.get("key", tls["cert"]))
     password = tls.get("passphrase")
     if _is_pem(cert) or _is_pem(key):
         if not (_is_pem(cert) and _is_pem(key)):
             raise ArgumentValueError('"cert" and "key" must both be PEM text or both be paths')
-        with as_file(cert + "\n" + key) as path:
-            context.load_cert_chain(path, password=password)
+        # A file that only we can read, for as long as ssl needs it.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(cert + "\n" + key)
+            file.flush()
+            context.load_cert_chain(file.name, password=password)
     else:
         context.load_cert_chain(cert, key, password=password)
 

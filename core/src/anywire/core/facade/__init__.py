@@ -12,8 +12,28 @@ from types import ModuleType
 from typing import Any
 
 from .._settings import SETTINGS
+from ._sockets import (
+    adopt_socket,
+    connect_outcome,
+    enable_keep_alive,
+    listening_sockets,
+    numeric_addresses,
+    start_connect,
+    to_addresses,
+    wanted_family,
+)
 
-__all__ = ["install"]
+__all__ = [
+    "adopt_socket",
+    "connect_outcome",
+    "enable_keep_alive",
+    "install",
+    "listening_sockets",
+    "numeric_addresses",
+    "start_connect",
+    "to_addresses",
+    "wanted_family",
+]
 
 
 class _HttpModule(ModuleType):

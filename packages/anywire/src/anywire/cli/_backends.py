@@ -33,8 +33,11 @@ class Driver(Protocol):
     def serve_demo(self, options: OriginOptions, ready: Callable[[int], None]) -> None:
         """The demo's server: call `ready` with the port, serve until stdin ends, close."""
 
-    def run_demo(self, job: Job, reporter: Reporter) -> Result:
-        """The demo's client: do the whole job against a server in another process."""
+    def run_demo(self, job: Job, result: Result, reporter: Reporter) -> None:
+        """The demo's client: every exchange of the job, against a server in another process.
+
+        What goes wrong in an exchange goes into ``result.errors``.
+        """
 
 
 def installed() -> list[str]:

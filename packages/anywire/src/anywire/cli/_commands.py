@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ._backends import choose, load
 from ._complaint import FAILED, OK, USAGE, Complaint
 from ._options import ServeOptions
-from .demo import Job, make_reporter, scan
+from .demo import Reporter, prepare, run, scan
 from .static import Site
 
 __all__ = ["demo", "serve"]
@@ -40,14 +40,12 @@ def demo(chosen: Any) -> int:
     if not tree.files:
         raise Complaint(f"there are no files under {root}; say another folder with --root", USAGE)
     size = chosen.size if chosen.size is not None else QUICK_SIZE if chosen.quick else FULL_SIZE
-    reporter = make_reporter()
     results = []
-    with reporter:
-        reporter.introduce(tree, size)
+    with Reporter() as reporter:
+        material = prepare(tree, size, reporter)
         for name in backends:
-            job = Job(name, tree, size, chosen.sockets, chosen.uvloop and name == "asyncio")
-            reporter.begin(job)
-            results.append(load(name).run_demo(job, reporter))
+            uvloop = chosen.uvloop and name == "asyncio"
+            results.append(run(name, load(name).run_demo, material, chosen.sockets, uvloop, reporter))
     reporter.table(results)
     return FAILED if any(result.errors for result in results) else OK
 

@@ -67,7 +67,17 @@ class Api:
         self.global_agent: Agent = SecureAgent() if secure else Agent()
 
     def request(self, url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
-        """See the module function of the backend."""
+        """Make a request (MOD-21 to MOD-63). The Agent decides now; connecting starts when somebody waits.
+
+        Args:
+            url: a str, a parsed URL, or a mapping of options.
+            callback: a one-time ``response`` listener.
+            **options: ``method``, ``headers``, ``agent``, ``timeout``, ``deadline``, …: see docs/options.md.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: naming the argument and its value.
+            RuntimeError: outside of a running event loop.
+        """
         url, callback, given = request_arguments(url, callback, options)
         checked = request_options(url, given, secure=self._secure, default_agent=self.global_agent)
         agent = checked.agent
@@ -83,13 +93,29 @@ class Api:
         return made
 
     def get(self, url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
-        """See the module function of the backend."""
+        """Make a request that is ended already (MOD-22). Arguments and errors as :meth:`request`.
+
+        Use it as ``async with http.get(url) as response``, which also cleans up behind you.
+        """
         made = self.request(url, callback, **options)
         made.end_nowait()
         return made
 
+    def set_global_agent(self, agent: Agent) -> None:
+        """Replace ``global_agent`` for requests made from now on (MOD-12)."""
+        self.global_agent = agent
+
     def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> Server:
-        """See the module function of the backend."""
+        """Make a server that is not listening yet (MOD-13 to MOD-20).
+
+        Args:
+            options: a mapping, or the ``request`` listener itself.
+            listener: called with ``(req, res)`` for each request.
+            **keywords: options by name: see docs/options.md.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: naming the option and its value.
+        """
         listener, checked = server_arguments(options, listener, keywords, settings=SETTINGS)
         server = Server(checked, self._runtime, self._wall_clock, secure=self._secure)
         if listener is not None:

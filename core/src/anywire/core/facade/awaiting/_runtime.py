@@ -64,9 +64,6 @@ class Runtime(Protocol):
     async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
         """Run `work` for at most `seconds`; False if it was cut off. Errors of `work` pass through."""
 
-    async def sleep(self, seconds: float) -> None:
-        """Suspend for `seconds`."""
-
     async def resolve(
         self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
     ) -> list[Address]:

@@ -21,7 +21,7 @@ from ._answer import PIECE, Answer, FileChanged, plain_answer
 from ._digest import content_digest
 from ._site import Site
 from ._target import BadTarget, quote_path, split_target
-from ._upload import Upload
+from ._upload import Upload, storage_answer
 
 __all__ = [
     "PIECE",
@@ -34,4 +34,5 @@ __all__ = [
     "plain_answer",
     "quote_path",
     "split_target",
+    "storage_answer",
 ]
