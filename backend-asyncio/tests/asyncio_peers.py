@@ -222,6 +222,7 @@ async def serving(
     if setup is not None:
         setup(server)
     server.grace = 0.0
+    server.linger_timeout = 3600.0  # a test that depends on it says so; any other would hang, not pass slowly
     async with server:
         await server.listen(0, "127.0.0.1")
         yield server

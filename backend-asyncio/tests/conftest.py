@@ -37,7 +37,7 @@ for _make in LOOPS.values():
     with asyncio.Runner(loop_factory=_make) as _runner:
         _runner.run(asyncio.sleep(0))
 
-PATIENCE = 30.0
+PATIENCE = 8.0
 """Seconds after which a test that hangs is ended; no test relies on it."""
 
 

@@ -60,7 +60,8 @@ def test_request_persistence(minor: int, close: bool, keep_alive: bool, name: by
 @pytest.mark.parametrize("minor", [0, 1, 2, 9])
 @pytest.mark.parametrize("keep_alive", [False, True])
 @pytest.mark.parametrize(
-    ("fields", "length"), [((), UNTIL_CLOSE), ((CL,), 3), ((TE,), CHUNKED), (((b"transfer-encoding", b"x"),), UNTIL_CLOSE)]
+    ("fields", "length"),
+    [((), UNTIL_CLOSE), ((CL,), 3), ((TE,), CHUNKED), (((b"transfer-encoding", b"x"),), UNTIL_CLOSE)],
 )
 def test_response_persistence(
     minor: int, keep_alive: bool, fields: tuple[tuple[bytes, bytes], ...], length: int
@@ -183,7 +184,22 @@ def test_valid_hosts(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"a b", b"a/b", b"a?b", b"a#b", b"u@a", b"a:b", b"a:80:81", b"[::1", b"::1", b"[]", b"a\\b", b"\xe9", b'"a"', b"a\0"],
+    [
+        b"a b",
+        b"a/b",
+        b"a?b",
+        b"a#b",
+        b"u@a",
+        b"a:b",
+        b"a:80:81",
+        b"[::1",
+        b"::1",
+        b"[]",
+        b"a\\b",
+        b"\xe9",
+        b'"a"',
+        b"a\0",
+    ],
 )
 def test_invalid_hosts(value: bytes) -> None:
     # SEC-18

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import ssl
 import tempfile
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import NOBODY, Address, addresses_from_lookup, client_context, server_context
+from anywire.core import FOREVER, NOBODY, Address, addresses_from_lookup, client_context, server_context
 from anywire.core.facade import (
-    adopt_socket,
+    Listening,
     connect_outcome,
     listening_sockets,
     numeric_addresses,
-    start_connect,
     to_addresses,
     wanted_family,
-)
+)  # fmt: skip
 from anywire.core.facade.awaiting import Server
 
 from ._pump import Pump
@@ -49,57 +48,23 @@ def current_runtime() -> Runtime:
 
 
 class Waiter:
-    """A future that may be woken before anybody sleeps on it."""
+    """How a queued request sleeps; may be woken before it does."""
 
-    __slots__ = ("_future", "_loop", "_woken")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._future: asyncio.Future[None] | None = None
-        self._woken = False
-
-    def wake(self) -> None:
-        self._woken = True
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.wake = self._event.set
 
     async def wait(self, due: float) -> None:
-        if self._woken:
-            await asyncio.sleep(0)
-            return
-        self._future = self._loop.create_future()
-        timer = None if due == float("inf") else self._loop.call_at(due, self.wake)
-        try:
-            await self._future
-        finally:
-            self._future = None
-            if timer is not None:
-                timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(None if due == FOREVER else due):
+                await self._event.wait()
 
 
-class Listener:
-    """Listening sockets that belong together."""
-
-    def __init__(self, servers: list[asyncio.Server], name: Any, path: str | None) -> None:
-        self._servers = servers
-        self._name = name
-        self._path = path
-
-    def address(self) -> tuple[str, int] | str | None:
-        return self._name  # type: ignore[no-any-return]
-
-    def stop(self) -> None:
-        for server in self._servers:
-            server.close()
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-
-
-class Runtime:
+class Runtime(SocketRuntime):
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(socket)
         # Weak: the loop is the key under which this object lives.
         self._loop_ref = weakref.ref(loop)
         self.now = loop.time
@@ -115,7 +80,7 @@ class Runtime:
         self._loop.call_exception_handler({"message": message, "exception": error})
 
     def waiter(self) -> Waiter:
-        return Waiter(self._loop)
+        return Waiter()
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
         limit = asyncio.timeout(seconds)
@@ -154,9 +119,6 @@ class Runtime:
             found += known
         return found
 
-    def attempt(self, address: Address, local_address: str | None) -> socket.socket:
-        return start_connect(socket, address, local_address)  # type: ignore[no-any-return]
-
     async def race(
         self, handles: Sequence[socket.socket], seconds: float | None
     ) -> list[tuple[socket.socket, OSError | None]]:
@@ -178,12 +140,6 @@ class Runtime:
             if timer is not None:
                 timer.cancel()
         return [] if first is None else [(first, connect_outcome(socket, first))]
-
-    def discard(self, handle: socket.socket) -> None:
-        handle.close()
-
-    def adopt(self, candidate: Any) -> socket.socket:
-        return adopt_socket(socket, candidate)  # type: ignore[no-any-return]
 
     async def open(
         self, handle: socket.socket | Pump, feed: Feed, tls: Mapping[str, Any] | None, server_name: str
@@ -208,7 +164,7 @@ class Runtime:
 
     # ---------------------------------------------------------------- listening
 
-    async def listen(self, server: Server, options: Any) -> Listener:
+    async def listen(self, server: Server, options: Any) -> Listening:
         loop = self._loop
         context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
 
@@ -227,4 +183,4 @@ class Runtime:
         name = options.path or sockets[0].getsockname()[:2]
         create = loop.create_unix_server if options.path is not None else loop.create_server
         made = [await create(make, sock=sock, ssl=context, backlog=options.backlog) for sock in sockets]
-        return Listener(made, name, options.path)
+        return Listening(os, [each.close for each in made], name)

@@ -1,15 +1,4 @@
-"""Node's ``http`` module on asyncio::
-
-from anywire.asyncio import http
-
-async def app(req, res):
-    res.write_head(200, {"Content-Type": "text/plain"})
-    await res.end("hello")
-
-async with http.create_server(app) as server:
-    await server.listen(8080, "127.0.0.1")
-    await server.serve_forever()
-"""
+"""Node's ``http`` module on asyncio. See the README for how it looks, docs/options.md for all options."""
 
 from __future__ import annotations
 
@@ -24,8 +13,8 @@ from ._runtime import current_runtime
 
 __all__ = [
     "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request", "set_global_agent",
-    "validate_header_name", "validate_header_value",
+    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
+    "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
 global_agent: Agent

@@ -1,39 +1,30 @@
-"""Node's ``https`` module on asyncio: TLS in both roles::
-
-from anywire.asyncio import https
-
-async def app(req, res):
-    res.write_head(200, {"Content-Type": "text/plain"})
-    await res.end("hello")
-
-async with https.create_server(app, cert=CERT, key=KEY) as server:
-    await server.listen(8443, "127.0.0.1")
-    await server.serve_forever()
-"""
+"""Node's ``https`` module on asyncio: :mod:`anywire.asyncio.http` with TLS in both roles (MOD-64 to MOD-78)."""
 
 from __future__ import annotations
 
-import os
 import time
 
-from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
 from anywire.core.facade import install
-from anywire.core.facade.awaiting import (
-    Api,
+from anywire.core.facade.awaiting import Api, SecureAgent
+
+from ._runtime import current_runtime
+from .http import (
+    METHODS,
+    STATUS_CODES,
     ClientRequest,
     IncomingMessage,
-    SecureAgent,
+    OutgoingMessage,
     Server,
     ServerResponse,
     Socket,
-)
-
-from ._runtime import current_runtime
+    validate_header_name,
+    validate_header_value,
+)  # fmt: skip
 
 __all__ = [
     "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request", "set_global_agent",
-    "validate_header_name", "validate_header_value",
+    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
+    "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
 Agent = SecureAgent
@@ -43,7 +34,6 @@ global_agent: SecureAgent
 max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
-configure(os.environ)
 _api = Api(current_runtime, time.time, secure=True)
 install(__name__, _api)
 

@@ -76,9 +76,7 @@ def setup_of(document: Document) -> Setup:
         if not hasattr(limits, name):
             raise ValueError(f"{document.name}: no limit is called {name!r}")
         setattr(limits, name, int(value))
-    return Setup(
-        keys["Role"], limits, keys.get("Lenient") == "yes", keys.get("Method"), keys.get("Then") == "rest"
-    )
+    return Setup(keys["Role"], limits, keys.get("Lenient") == "yes", keys.get("Method"), keys.get("Then") == "rest")
 
 
 def splits(data: bytes, sizes: Iterable[int]) -> list[bytes]:

@@ -13,6 +13,8 @@ from typing import Any
 
 from .._settings import SETTINGS
 from ._sockets import (
+    Listening,
+    SocketRuntime,
     adopt_socket,
     connect_outcome,
     enable_keep_alive,
@@ -24,6 +26,8 @@ from ._sockets import (
 )
 
 __all__ = [
+    "Listening",
+    "SocketRuntime",
     "adopt_socket",
     "connect_outcome",
     "enable_keep_alive",

@@ -8,12 +8,16 @@ sequence is ours. All of them return at once; sockets are non-blocking.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .._errors import ArgumentTypeError
 from .._plans import UNIX, Address
 
 __all__ = [
+    "Listening",
+    "SocketRuntime",
     "adopt_socket",
     "connect_outcome",
     "enable_keep_alive",
@@ -23,6 +27,52 @@ __all__ = [
     "to_addresses",
     "wanted_family",
 ]
+
+
+class Listening:
+    """Listening sockets that belong together: one ``listen()``.
+
+    Args:
+        os: the os module.
+        stops: each ends one of them, at once.
+        name: ``(host, port)``, or the path of a Unix socket, which is removed with them (SRV-86).
+    """
+
+    def __init__(self, os: Any, stops: list[Callable[[], object]], name: tuple[str, int] | str) -> None:
+        self._os = os
+        self._stops = stops
+        self._name = name
+
+    def address(self) -> tuple[str, int] | str:
+        """Where (SRV-85)."""
+        return self._name
+
+    def stop(self) -> None:
+        """Accept no more, now."""
+        for stop in self._stops:
+            stop()
+        if isinstance(self._name, str):
+            with suppress(OSError):
+                self._os.unlink(self._name)
+
+
+class SocketRuntime:
+    """The parts of a runtime that are the same wherever handles are sockets."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    def attempt(self, address: Address, local_address: str | None) -> Any:
+        """Start connecting."""
+        return start_connect(self._socket, address, local_address)
+
+    def adopt(self, candidate: Any) -> Any:
+        """Take a socket of the user's."""
+        return adopt_socket(self._socket, candidate)
+
+    def discard(self, handle: Any) -> None:
+        """Close a handle, now."""
+        handle.close()
 
 
 def wanted_family(socket: Any, family: int | None) -> Any:

@@ -35,21 +35,25 @@ def human_bytes(count: float) -> str:
 
 def printable(text: str) -> str:
     """`text` for a terminal or a log: everything that could steer one is escaped, and so are quotes."""
-    return "".join(
-        c if " " <= c <= "~" and c not in '"\\' else c.encode("unicode_escape").decode() if c != '"' else '\\"'
-        for c in text
-    )
+    return text.encode("unicode_escape", "surrogatepass").decode("ascii").replace('"', '\\"')
 
 
 def access_line(
-    peer: str | None, method: str, target: str, version: str, status: int, sent: int, seconds: float, now: float, agent: Any
+    peer: str | None, request: str, status: int, sent: int, seconds: float, now: float, agent: Any = None
 ) -> str:
-    """One line for one response, much like the combined log format."""
+    """One line for one response, much like the combined log format.
+
+    Args:
+        peer: address of the client.
+        request: the request line.
+        status: status code of the response.
+        sent: bytes of its body that were handed over.
+        seconds: from the head of the request to the end of the response.
+        now: seconds since the epoch.
+        agent: the client's ``User-Agent``.
+    """
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    return (
-        f'{peer or "-"} {when} "{printable(f"{method} {target}")} HTTP/{version}" '
-        f'{status} {sent} {seconds:.3f}s "{printable(str(agent or "-"))}"'
-    )
+    return f'{peer or "-"} {when} "{printable(request)}" {status} {sent} {seconds:.3f} "{printable(str(agent or "-"))}"'
 
 
 def url_host(host: str) -> str:

@@ -84,19 +84,12 @@ async def _logged(site: Site, req: http.IncomingMessage, res: http.ServerRespons
     try:
         sent = await respond(site, req, res, expects=expects)
     finally:
+        request = f"{req.method} {req.url} HTTP/{req.http_version}"
+        agent = req.headers.get("user-agent")
         seconds = time.monotonic() - start
-        line = access_line(
-            peer,
-            str(req.method),
-            req.url,
-            req.http_version,
-            res.status_code,
-            sent,
-            seconds,
-            time.time(),
-            req.headers.get("user-agent"),
+        print(
+            access_line(peer, request, res.status_code, sent, seconds, time.time(), agent), file=sys.stderr, flush=True
         )
-        print(line, file=sys.stderr, flush=True)
 
 
 async def respond(site: Site, req: http.IncomingMessage, res: http.ServerResponse, *, expects: bool) -> int:
@@ -137,9 +130,7 @@ async def send(answer: Answer, res: http.ServerResponse) -> int:
             return total - answer.left
 
 
-async def receive(
-    begun: Upload | Answer, req: http.IncomingMessage, res: http.ServerResponse, *, expects: bool
-) -> int:
+async def receive(begun: Upload | Answer, req: http.IncomingMessage, res: http.ServerResponse, *, expects: bool) -> int:
     """Take the body of a PUT, or refuse it. Parameters and return value as :func:`respond`."""
     if isinstance(begun, Answer):
         return await send(begun, res)

@@ -8,21 +8,24 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 __all__ = ["Validators", "format_date", "if_range", "parse_date", "precondition"]
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY = rf"(?:{'|'.join(_DAYS)})"
+_WEEKDAY = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 _DATES = (
-    re.compile(rf"(?:{'|'.join(_DAYS)}), (?P<day>\d\d) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_TIME} GMT"),
-    re.compile(
-        rf"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d\d) {_TIME} GMT"
-    ),
-    re.compile(rf"(?:{'|'.join(_DAYS)}) (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})"),
+    re.compile(rf"{_DAY}, (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT", re.ASCII),
+    re.compile(rf"{_WEEKDAY}, (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT", re.ASCII),
+    re.compile(rf"{_DAY} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})", re.ASCII),
 )
+"""IMF-fixdate, and the obsolete formats of RFC 850 and of asctime, which a recipient has to understand."""
+
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
 
@@ -41,10 +44,8 @@ class Validators(NamedTuple):
 
 def format_date(seconds: float) -> str:
     """IMF-fixdate (RFC 9110 section 5.6.7). Not strftime: its day and month names follow the locale."""
-    t = datetime.fromtimestamp(seconds, timezone.utc)
-    return (
-        f"{_DAYS[t.weekday()]}, {t.day:02} {_MONTHS[t.month - 1]} {t.year:04} {t.hour:02}:{t.minute:02}:{t.second:02} GMT"
-    )
+    t = datetime.fromtimestamp(seconds, UTC)
+    return f"{_DAYS[t.weekday()]}, {t.day:02} {_MONTHS[t.month - 1]} {t.year:04} {t.hour:02}:{t.minute:02}:{t.second:02} GMT"
 
 
 def parse_date(text: str, now: float) -> int | None:
@@ -61,23 +62,20 @@ def parse_date(text: str, now: float) -> int | None:
         found = pattern.fullmatch(text.strip(" \t"))
         if found is None:
             continue
-        month = found["month"]
-        if month not in _MONTHS:
-            return None
-        year, *rest = (int(found[name]) for name in ("year", "day", "hour", "minute", "second"))
-        numbers = (year, _MONTHS.index(month) + 1, *rest)
+        year, day, hour, minute, second = (int(found[n]) for n in ("year", "day", "hour", "minute", "second"))
+        month = _MONTHS.index(found["month"]) + 1
         if len(found["year"]) == 2:
-            t = datetime.fromtimestamp(now, timezone.utc)
-            numbers = (t.year // 100 * 100 + year, *numbers[1:])
-            # "a timestamp that appears to be more than 50 years in the future" is of the century before
-            if numbers > (t.year + 50, t.month, t.day, t.hour, t.minute, t.second):
-                numbers = (numbers[0] - 100, *numbers[1:])
+            t = datetime.fromtimestamp(now, UTC)
+            year += t.year // 100 * 100
+            # What "appears to be more than 50 years in the future" is of the century before.
+            if (year - 50, month, day, hour, minute, second) > (t.year, t.month, t.day, t.hour, t.minute, t.second):
+                year -= 100
         try:
             # A leap second is valid, and datetime does not know it.
-            datetime(*numbers[:5], min(numbers[5], 59), tzinfo=timezone.utc)
+            datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
         except ValueError:
             return None
-        return timegm((*numbers, 0, 0, 0)) if numbers[5] <= 60 else None
+        return timegm((year, month, day, hour, minute, second)) if second <= 60 else None
     return None
 
 

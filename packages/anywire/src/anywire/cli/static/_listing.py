@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from html import escape
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ def render_listing(segments: tuple[str, ...], entries: Iterable[Entry]) -> bytes
         if "\\" not in entry.name:
             # ./ in front: a name with a colon would be taken for a scheme.
             label = f'<a href=".{escape(quote_path([entry.name]))}{slash}">{label}</a>'
-        when = datetime.fromtimestamp(entry.modified, timezone.utc).strftime("%Y-%m-%d %H:%M")
+        when = datetime.fromtimestamp(entry.modified, UTC).strftime("%Y-%m-%d %H:%M")
         size = "" if entry.directory else f"{entry.size:,}"
         rows.append(f'<tr><td>{label}</td><td class="n">{size}</td><td>{when}</td></tr>')
     return (

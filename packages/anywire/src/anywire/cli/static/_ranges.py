@@ -13,7 +13,7 @@ MAX_RANGES = 32
 PART_OVERHEAD = 160
 """Ranges with a smaller gap between them are sent as one: about what a part's head costs (section 15.3.7.2)."""
 
-_SPEC = re.compile(r"(?:(\d+)-(\d*)|-(\d+))")
+_SPEC = re.compile(r"(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
 
 
 class ByteRange(NamedTuple):
