@@ -13,10 +13,11 @@ MSG_15 = """age authorization content-length content-type etag expires from host
 last-modified location max-forwards proxy-authorization referer retry-after server user-agent""".split()
 
 # MSG-18, the names that were checked.
-MSG_18 = """accept accept-charset accept-encoding accept-language access-control-allow-origin allow cache-control connection
-content-encoding content-language content-location content-md5 content-range cookie2 date dnt expect if-match if-none-match
-if-range keep-alive link origin pragma proxy-authenticate range sec-websocket-key set-cookie2 strict-transport-security te
-trailer transfer-encoding upgrade vary via warning www-authenticate x-forwarded-for x-anything""".split()
+MSG_18 = """accept accept-charset accept-encoding accept-language access-control-allow-origin allow cache-
+control connection content-encoding content-language content-location content-md5 content-range cookie2 date
+dnt expect if-match if-none-match if-range keep-alive link origin pragma proxy-authenticate range sec-
+websocket-key set-cookie2 strict-transport-security te trailer transfer-encoding upgrade vary via warning www-
+authenticate x-forwarded-for x-anything""".split()
 
 
 def test_parse() -> None:

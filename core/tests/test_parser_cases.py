@@ -19,7 +19,7 @@ def check(setup: Setup, data: bytes, end: bool, expected: list[str], seed: str) 
     assert events(setup, [data[i : i + 1] for i in range(len(data))], end=end) == expected
     rng = random.Random(seed)
     for longest in (3, 20, 300):
-        pieces = splits(data, iter(lambda: rng.randint(1, longest), 0))
+        pieces = splits(data, [rng.randint(1, longest) for _ in data])
         assert events(setup, pieces, end=end) == expected
     # What follows an error is never looked at, and what follows a complete message is no part of it.
     if not end and not setup.take_rest and expected[-1] != "more":

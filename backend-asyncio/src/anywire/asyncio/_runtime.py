@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from anywire.core import FOREVER, NOBODY, Address, addresses_from_lookup, client_context, server_context
 from anywire.core.facade import (
     Listening,
+    SocketRuntime,
     connect_outcome,
     listening_sockets,
     numeric_addresses,
     to_addresses,
     wanted_family,
-)  # fmt: skip
+)
 from anywire.core.facade.awaiting import Server
 
 from ._pump import Pump

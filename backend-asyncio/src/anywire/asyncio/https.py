@@ -8,18 +8,13 @@ from anywire.core.facade import install
 from anywire.core.facade.awaiting import Api, SecureAgent
 
 from ._runtime import current_runtime
-from .http import (
-    METHODS,
-    STATUS_CODES,
-    ClientRequest,
-    IncomingMessage,
-    OutgoingMessage,
-    Server,
-    ServerResponse,
-    Socket,
-    validate_header_name,
-    validate_header_value,
-)  # fmt: skip
+
+# fmt: off
+from .http import (  # isort: skip
+    METHODS, STATUS_CODES, ClientRequest, IncomingMessage, OutgoingMessage, Server, ServerResponse, Socket,
+    validate_header_name, validate_header_value,
+)
+# fmt: on
 
 __all__ = [
     "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",

@@ -111,7 +111,7 @@ class Parser:
 
     # -- input -----------------------------------------------------------------------------------------------------
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take in bytes from the peer. Never parses, never raises for what they are.
 
         After an error they are dropped.

@@ -45,7 +45,7 @@ class Validators(NamedTuple):
 def format_date(seconds: float) -> str:
     """IMF-fixdate (RFC 9110 section 5.6.7). Not strftime: its day and month names follow the locale."""
     t = datetime.fromtimestamp(seconds, UTC)
-    return f"{_DAYS[t.weekday()]}, {t.day:02} {_MONTHS[t.month - 1]} {t.year:04} {t.hour:02}:{t.minute:02}:{t.second:02} GMT"
+    return f"{_DAYS[t.weekday()]}, {t.day:02} {_MONTHS[t.month - 1]} {t.year:04} {t:%H:%M:%S} GMT"
 
 
 def parse_date(text: str, now: float) -> int | None:
