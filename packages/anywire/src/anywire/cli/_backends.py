@@ -42,14 +42,13 @@ class Driver(Protocol):
 
 def installed() -> list[str]:
     """Backends that can be used now, in the order of :data:`KNOWN`."""
-    return [name for name in KNOWN if _found(f"anywire.{name}.http") and _found(f"{__package__}.on_{name}")]
+    return [name for name in KNOWN if _found(f"anywire.{name}") and _found(f"{__package__}.on_{name}")]
 
 
-def _found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+def _found(package: str) -> bool:
+    spec = find_spec(package)
+    # A folder without code would be a namespace package, which has no origin.
+    return spec is not None and spec.origin is not None
 
 
 def choose(name: str, *, many: bool) -> list[str]:
