@@ -97,7 +97,7 @@ def main() -> int:
         rates: dict[str, list[float]] = {name: [] for name in servers}
         with contextlib.ExitStack() as stack:
             ports = {name: stack.enter_context(running(command)) for name, command in servers.items()}
-            for name, port in ports.items():
+            for port in ports.values():
                 measure(port, 1, args.connections)  # warm-up
             for number in range(args.rounds):
                 for name, port in ports.items():

@@ -28,12 +28,14 @@ POPULAR_REQUESTS = [
     b"POST / HTTP/1.1\r\nhost: a\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\n",  # undici
     b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nProxy-Authorization: x\r\nHosts: b\r\nConnections: c\r\n\r\n",
 ]
+POPULAR_REQUESTS.append(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nA: b\r\nConnection: close\r\n\r\n")
 POPULAR_RESPONSES = [
     b"HTTP/1.1 200 OK\r\nDate: x\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\n",  # Node
     b"HTTP/1.1 200 OK\r\nX: y\r\nDate: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nDate: x\r\nContent-Type: text/html\r\nContent-Length: 153\r\n"
     b"Connection: keep-alive\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\nETag: x\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 3\r\nConnection: close\r\nETag: x\r\n\r\n",
     b"HTTP/1.1 304 Not Modified\r\nDate: x\r\nETag: y\r\n\r\n",
     b"HTTP/1.1 204 \r\ndate: x\r\n\r\n",
 ]

@@ -292,6 +292,7 @@ def test_buffered() -> None:
     parser = parser_with(GET + GET[:5])
     assert parser.buffered == len(GET) + 5
     parser.next_request()
+    parser.receive_data(b"")
     assert parser.buffered == 5
     parser.receive_data(GET[5:])
     assert parser.buffered == len(GET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from anywire.cli.static._conditions import Validators, format_date, if_range, parse_date, precondition
 
 # The moment of the examples in RFC 9110 section 5.6.7.

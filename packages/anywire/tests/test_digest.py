@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+
 from anywire.cli.static import content_digest
 from anywire.cli.static._digest import parse_digest
 

@@ -6,6 +6,7 @@ import os
 from html.parser import HTMLParser
 
 import pytest
+
 from anywire.cli.static._listing import Entry, render_listing, visible
 from anywire.cli.static._types import content_type
 
@@ -75,12 +76,12 @@ def test_listing_order_and_links() -> None:
 
 
 def test_listing_escapes_names() -> None:
-    evil = '<script>alert(1)</script>"&.txt'
+    evil = '<script>alert(1)"&.txt'
     page = _page((evil,), Entry(evil, False, 0, 0))
     assert "script" not in page.tags
     assert page.texts.count(evil) == 1  # as text, and in the title inside slashes
     assert f"/{evil}/" in page.texts
-    assert page.links == ["../", "./%3Cscript%3Ealert(1)%3C/script%3E%22&.txt".replace("/script", "%2Fscript")]
+    assert page.links == ["../", "./%3Cscript%3Ealert(1)%22&.txt"]
 
 
 def test_listing_of_the_root_has_no_way_up() -> None:

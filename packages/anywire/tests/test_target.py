@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from anywire.cli.static import BadTarget, quote_path, split_target
 from hypothesis import given
 from hypothesis import strategies as st
+
+from anywire.cli.static import BadTarget, quote_path, split_target
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from anywire.cli._words import access_line, human_bytes, parse_size, printable, url_host
 
 
@@ -32,9 +33,7 @@ def test_human_bytes() -> None:
 
 def test_a_log_line_is_one_line_without_controls() -> None:
     line = access_line("::1", 'GET /"\\ HTTP/1.1', 200, 5, 0.0015, 784111777, "a\r\nb\x1b[31m\x9b\xe9\t")
-    assert line == (
-        r'::1 1994-11-06T08:49:37Z "GET /\"\\ HTTP/1.1" 200 5 0.002 "a\r\nb\x1b[31m\x9b\xe9\t"'
-    )
+    assert line == (r'::1 1994-11-06T08:49:37Z "GET /\"\\ HTTP/1.1" 200 5 0.002 "a\r\nb\x1b[31m\x9b\xe9\t"')
     assert access_line(None, "GET / HTTP/1.0", 404, 0, 0, 0).endswith('404 0 0.000 "-"')
 
 

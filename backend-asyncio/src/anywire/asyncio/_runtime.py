@@ -94,10 +94,11 @@ class Runtime(SocketRuntime):
             raise
         return True
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task.cancel
 
     # ---------------------------------------------------------------- connecting
 
@@ -173,7 +174,7 @@ class Runtime(SocketRuntime):
             connection = server.admit(pump)
             if connection is not None:
                 pump.feed = connection
-                self.spawn(server.serve(connection))
+                connection.cancel = self.spawn(server.serve(connection))
 
         def make() -> Pump:
             pump = Pump(loop, accepted)

@@ -243,7 +243,7 @@ class OutgoingMessage(Emitter):
         """
         if self.writable_ended:
             return self
-        body = b"" if data is None else as_bytes(data, "chunk")
+        body = data if type(data) is bytes else b"" if data is None else as_bytes(data, "chunk")
         if trailers is not None:
             self.add_trailers(trailers)
         rare = self._rare
@@ -357,7 +357,8 @@ class OutgoingMessage(Emitter):
 
     def _flush(self) -> bool:
         """Hand the sink to the transport, if there is one. Returns whether to go on writing."""
-        pump = self._pump()
+        connection = self._connection
+        pump = None if connection is None else connection.pump
         rare = self._rare
         if pump is None or pump.closed:
             if rare is not None and pump is None:

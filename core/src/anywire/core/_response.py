@@ -94,7 +94,7 @@ class ServerResponse(OutgoingMessage):
             if headers is None:
                 self._render(None)
             elif self._store is None:
-                self._render(None, _as_fields(headers))
+                self._render(None, headers if type(headers) is dict else _as_fields(headers))
             else:
                 self._merge(_as_fields(headers))
                 self._render(None)
@@ -131,7 +131,7 @@ class ServerResponse(OutgoingMessage):
             known_length=known_length,
             chunked_ok=self.use_chunked_encoding_by_default,
             keep_alive=self.should_keep_alive and connection.may_persist(),
-            date=connection.date_line() if self.send_date else b"",
+            date=connection.server.date.line() if self.send_date else b"",
             removed=0 if store is None else store.removed,
             continue_pending=connection.continue_pending,
             trailers=rare is not None and rare.trailers is not None,

@@ -44,9 +44,11 @@ from ._errors import AnywireError, ConnectionLost, ParseError, TimedOut
 from ._framing import EXPECT_CONTINUE, KEEP_ALIVE, REQUEST
 from ._pump import FOREVER
 from ._serializer import CONTINUE
-from ._state import BODY, CLOSED, DONE, FAIL, FAILED, HALF, HEAD, IDLE, MESSAGE, SWITCHED, joint
+from ._state import BODY, CLOSED, CYCLE, DONE, FAIL, FAILED, HALF, HEAD, IDLE, MESSAGE, SWITCHED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._incoming import IncomingMessage
     from ._response import ServerResponse
     from ._server import Server
@@ -71,6 +73,7 @@ class ServerConnection(Connection):
     Attributes:
         server: the server, read for limits and timeouts whenever they are used.
         response: the response to the current request, set by whoever dispatches it.
+        cancel: ends whoever serves the connection, handler included, if the backend can do that.
         parked: whoever serves the connection sleeps until the response has ended.
         continue_pending: the client waits for ``100 Continue`` and has not been told (SRV-21).
         requests: how many requests were parsed here.
@@ -80,6 +83,7 @@ class ServerConnection(Connection):
         "_discarded",
         "_phase",
         "_since",
+        "cancel",
         "continue_pending",
         "parked",
         "requests",
@@ -97,6 +101,7 @@ class ServerConnection(Connection):
         self.response: ServerResponse | None = None
         self.stuck: ServerResponse | None = None
         self.continue_pending = False
+        self.cancel: Callable[[], object] | None = None
         self.parked = False
         self.requests = 0
         self._discarded = 0
@@ -122,6 +127,8 @@ class ServerConnection(Connection):
         if state == IDLE:
             if self._lost:
                 return CLOSED_EVENT
+            if not self._parser.buffered and not self.eof:
+                return None
             try:
                 head = self._parser.next_request()
             except ParseError as error:
@@ -208,10 +215,6 @@ class ServerConnection(Connection):
 
     # ---------------------------------------------------------------- sending half
 
-    def date_line(self) -> bytes:
-        """The ``Date`` field line of this second."""
-        return self.server.date.line()
-
     def may_persist(self) -> bool:
         """Would another exchange be possible after this response? Asked when a head is rendered."""
         if not self.keep_alive or self.server.draining:
@@ -253,9 +256,9 @@ class ServerConnection(Connection):
             self.pump.kick()
 
     def _cycle(self) -> None:
-        assert joint(self.receiving, self.sending, self.keep_alive) is not None
-        self.receiving = IDLE
-        self.sending = IDLE
+        """Both halves are done and the connection persists: ready for the next head."""
+        self.receiving = HALF[DONE][CYCLE]
+        self.sending = HALF[DONE][CYCLE]
         self.message = None
         self.response = None
         self._phase = _KEEP_ALIVE
@@ -274,7 +277,8 @@ class ServerConnection(Connection):
     def message_consumed(self, message: IncomingMessage) -> None:
         """The request's body was read to its end."""
         if self.receiving == DONE:
-            self._phase = _HANDLER
+            if self._phase == _BODY:  # not if the response ended first, and we linger
+                self._phase = _HANDLER
             if self._draining:
                 self._draining = False
                 self._cycle()
@@ -304,6 +308,14 @@ class ServerConnection(Connection):
             response._drained()
         elif self.response is not None:
             self.response._drained()
+
+    def _end_of_input(self, error: ParseError) -> AnywireError:
+        """A request cut short: its reader gets what the reader of a response does (decision 18)."""
+        if error.code != "HPE_INVALID_EOF_STATE":
+            return error
+        why = self._why()
+        why.status_hint = error.status_hint  # a client that only half-closed can still be told
+        return why
 
     def notice(self) -> None:
         """Tell the request and the response that the peer went away, if it did (SRV-25, SRV-27)."""

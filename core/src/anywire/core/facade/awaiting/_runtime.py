@@ -87,5 +87,5 @@ class Runtime(Protocol):
     async def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine` in the background for as long as it takes."""
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Run `coroutine` in the background for as long as it takes. Returns what cancels it."""

@@ -181,7 +181,11 @@ class Server(_server.Server):
         try:
             await self._gone(runtime, start + grace)
         finally:
-            self.close_all_connections()
+            # A handler that waits for something else would otherwise outlive its server.
+            for connection in list(self.connections):
+                connection.destroy()
+                if connection.cancel is not None:
+                    connection.cancel()
         await self._gone(runtime, FOREVER)
 
     async def _gone(self, runtime: Runtime, due: float) -> None:
@@ -277,7 +281,13 @@ class Server(_server.Server):
                     pump.half_close()
                 await pump.wait(FOREVER)
             elif isinstance(event, IncomingMessage):
+                if not event.complete or connection.idle_timeout:
+                    pump.kick()  # the handler may never wait on us, and its clock runs all the same
+                if connection.eof:
+                    self._runtime().spawn(self._notice_later(connection))
                 await self._exchange(connection, event)
+                if connection.message is None:
+                    continue  # answered, and ready for the next
                 if connection.switched:
                     return
                 while connection.exchanging and not connection.lost and connection.error is None:
@@ -289,6 +299,11 @@ class Server(_server.Server):
             else:
                 await self._client_error(connection, event)
 
+    async def _notice_later(self, connection: ServerConnection) -> None:
+        """The FIN came with the request: SRV-27 holds from the next turn on, for what is answered at once goes out."""
+        await self._runtime().sleep(0)
+        connection.notice()
+
     async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
         response: Any = self.server_response_class(request)
@@ -297,7 +312,10 @@ class Server(_server.Server):
             if request._flags & _SPECIAL or request._first == "CONNECT":
                 await self._special(connection, request, response)
             else:
-                await self._call("request", request, response)
+                for listener in self.take_listeners("request"):
+                    result: Any = listener(request, response)
+                    if result is not None and hasattr(result, "__await__"):
+                        await result
         except Exception as error:
             # What the peer did, a handler may let pass through; anything else somebody should hear of.
             if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):

@@ -1,0 +1,33 @@
+"""The blocking facade: see :mod:`anywire.core.facade`. For those who write a backend.
+
+The awaiting one without its colour: threads and gevent build on it.
+
+A backend hands in a :class:`Runtime`; :class:`Api` makes the functions of its ``http``
+and ``https`` modules from it.
+"""
+
+from __future__ import annotations
+
+from ._api import Agent, Api, SecureAgent
+from ._client import ClientRequest, Connecting, CutShort
+from ._messages import IncomingMessage, ServerResponse
+from ._runtime import BlockingPump, Listener, Runtime, Waiter
+from ._server import Server
+from ._socket import Socket
+
+__all__ = [
+    "Agent",
+    "Api",
+    "BlockingPump",
+    "ClientRequest",
+    "Connecting",
+    "CutShort",
+    "IncomingMessage",
+    "Listener",
+    "Runtime",
+    "SecureAgent",
+    "Server",
+    "ServerResponse",
+    "Socket",
+    "Waiter",
+]

@@ -1,0 +1,109 @@
+"""What the blocking facade asks of a runtime (threads, gevent)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..._plans import Address
+from ..._pump import Feed, Pump
+
+if TYPE_CHECKING:
+    from ._client import Connecting
+    from ._server import Server
+
+__all__ = ["BlockingPump", "Listener", "Runtime", "Waiter"]
+
+
+class BlockingPump(Pump, Protocol):
+    """A pump with the one method that blocks."""
+
+    def set_tcp_keep_alive(self, delay: float) -> None:
+        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22)."""
+
+    def wait(self, due: float) -> None:
+        """Block until something happened: input, FIN, error, writable, a deadline, a kick.
+
+        Resumes reading if the feed wants it, and arms the timer for the earlier of `due` and
+        the feed's own deadline. With `due` in the past it lets others run, takes in what has
+        arrived, and returns. Several threads may wait at once; all are woken. Spurious wake-ups are allowed.
+        """
+
+    def watch(self) -> None:
+        """Somebody listens for the end of this exchange: notice the peer's while nobody waits (SRV-25).
+
+        Does nothing where input is always watched for.
+        """
+
+
+class Waiter(Protocol):
+    """How a queued request sleeps. ``wake`` may come first, or never, from any thread."""
+
+    def wake(self) -> None:
+        """Wake the sleeper; idempotent, and remembered until somebody sleeps."""
+
+    def wait(self, due: float) -> None:
+        """Sleep until woken or until `due`. Spurious wake-ups are allowed."""
+
+
+class Listener(Protocol):
+    """A listening socket, or several."""
+
+    def address(self) -> tuple[str, int] | str | None:
+        """What it is bound to: ``(host, port)``, a path, or None once closed."""
+
+    def stop(self) -> None:
+        """Accept no more, now. Connections go on."""
+
+    def finish(self) -> None:
+        """The last connection is gone: leave nothing running."""
+
+
+class Runtime(Protocol):
+    """All threads of a process, or one gevent hub. Everything a facade needs that a core must not have."""
+
+    def now(self) -> float:
+        """Seconds on a monotonic clock; the one all deadlines are on."""
+
+    def report(self, message: str, error: BaseException) -> None:
+        """Tell whoever looks after this process about an error that nobody waits for."""
+
+    def waiter(self) -> Waiter:
+        """A new waiter."""
+
+    def sleep(self, seconds: float) -> None:
+        """Block for `seconds`."""
+
+    # What follows blocks while connecting: it waits on `connecting.waiter` too, calls `connecting.check()`
+    # whenever it wakes, and lets through what that raises.
+
+    def resolve(
+        self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None, connecting: Connecting
+    ) -> list[Address]:
+        """Name to addresses. Raises OSError."""
+
+    def attempt(self, address: Address, local_address: str | None) -> Any:
+        """Start connecting, without waiting. Returns a handle; raises OSError."""
+
+    def race(
+        self, handles: Sequence[Any], seconds: float | None, connecting: Connecting
+    ) -> list[tuple[Any, OSError | None]]:
+        """Wait for one of `handles` to be decided; ``[]`` when `seconds` ran out first."""
+
+    def discard(self, handle: Any) -> None:
+        """Close a handle, now."""
+
+    def adopt(self, candidate: Any) -> Any:
+        """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
+
+    def open(
+        self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str, connecting: Connecting
+    ) -> BlockingPump:
+        """Make a connected handle a pump for `feed`; with `tls`, after the handshake. Owns the handle from now on."""
+
+    def listen(self, server: Server, options: Any) -> Listener:
+        """Bind, and serve each connection that ``server.admit(pump)`` lets in, until stopped. Raises OSError.
+
+        Either by ``server.serve(connection)``, or by ``server.greet(connection)`` once and then
+        ``server.step(connection)`` whenever something happened, for as long as that says True.
+        """

@@ -1,0 +1,237 @@
+"""SocketPump: what a pump does with its non-blocking socket, except to wait for it.
+
+Written once for threads and gevent. A subclass says how to wait, and is told by
+:meth:`SocketPump._backlogged` that the kernel takes no more and by
+:meth:`SocketPump._gone` that the socket is to be closed.
+
+**A write error is not yet the exchange's error** (ASK-28). A server that refuses an
+upload answers and closes; our next send then fails while its answer waits in the
+kernel. So a failed send only marks the transport as broken. Whoever waits next calls
+:meth:`SocketPump._fall`, which reads what is there before it reports the loss.
+
+TLS sockets are ``ssl.SSLSocket``; they have no half-close here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from ..._outgoing import HIGH_WATER_MARK
+from .._sockets import enable_keep_alive
+
+if TYPE_CHECKING:
+    from ..._pump import Feed
+
+__all__ = ["SocketPump"]
+
+READ: Final = 65536
+"""Bytes of one read; more than any TLS record, so none is left behind in the TLS layer."""
+
+RESCUE: Final = 262144
+"""Bytes read from a socket whose sending side failed; more than that nobody says in an error page."""
+
+
+class SocketPump:
+    """See ``anywire.core.Pump`` for the contract."""
+
+    __slots__ = (
+        "_broken",
+        "_closing",
+        "_half_closed",
+        "_queue",
+        "blocked",
+        "closed",
+        "ended",
+        "feed",
+        "sock",
+        "tls",
+        "unsent",
+    )
+
+    socket: ClassVar[Any]  # the socket module
+    would_block: ClassVar[tuple[type[BaseException], ...]]  # what a non-blocking socket raises, ssl's included
+
+    feed: Feed
+
+    def __init__(self, sock: Any, feed: Feed, *, tls: bool = False) -> None:
+        self.sock = sock
+        self.feed = feed
+        self.tls = tls
+        self.unsent = 0
+        self.blocked = False
+        self.closed = False
+        self.ended = False  # the peer's FIN was read: reading on would tell us so for ever
+        self._broken: OSError | None = None
+        self._closing = False
+        self._half_closed = False
+        self._queue: deque[Any] | None = None
+
+    # ---------------------------------------------------------------- what a subclass adds
+
+    def _backlogged(self) -> None:
+        """The kernel takes no more: come back with :meth:`_transmit` when it does."""
+
+    def _broke(self) -> None:
+        """A send failed: call :meth:`_fall` soon, but not from inside this call."""
+
+    def _gone(self) -> None:
+        """``closed`` was set: close the socket, stop timers, wake whoever waits."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- reading
+
+    def _receive(self) -> bool:
+        """Read once. False if there was nothing."""
+        try:
+            data = self.sock.recv(READ)
+        except self.would_block:
+            return False
+        except OSError as error:
+            self._lose(error)
+            return True
+        if data:
+            self.feed.receive_data(data)
+        else:
+            self.ended = True
+            self.feed.receive_eof()
+        return True
+
+    def _fall(self) -> None:
+        """A send failed: read what the peer had said before, then report the loss."""
+        error, self._broken = self._broken, None
+        left = RESCUE
+        while left > 0 and not self.closed and not self.ended:
+            left -= READ
+            if not self._receive():
+                break
+        if error is not None:
+            self._lose(error)
+
+    def _lose(self, error: OSError | None) -> None:
+        if not self.closed:
+            self.closed = True
+            self._drop_queue()
+            self._gone()
+            self.feed.receive_lost(error)
+
+    # ---------------------------------------------------------------- sending
+
+    def flush(self) -> None:
+        """One send for everything that is queued."""
+        data: Any = self.feed.data_to_send()
+        if not data or self.closed or self._half_closed or self._broken is not None:
+            return
+        if self._queue:
+            self._queue.append(data)
+            self.unsent += len(data)
+        else:
+            try:
+                sent = self.sock.send(data)
+            except self.would_block:
+                sent = 0
+            except OSError as error:
+                self._break(error)
+                return
+            if sent == len(data):
+                return
+            self._queue = deque((memoryview(data)[sent:],))
+            self.unsent = len(data) - sent
+            self._backlogged()
+        self.blocked = self.unsent > HIGH_WATER_MARK
+
+    def _transmit(self) -> bool:
+        """Send what waits. True if the queue emptied after it had been blocked: ``feed.flushed()`` is due."""
+        queue = self._queue
+        while queue:
+            data = queue[0]
+            try:
+                sent = self.sock.send(data)
+            except self.would_block:
+                sent = 0
+            except OSError as error:
+                self._break(error)
+                return False
+            self.unsent -= sent
+            if sent < len(data):
+                queue[0] = memoryview(data)[sent:]
+                return False
+            queue.popleft()
+        was_blocked, self.blocked = self.blocked, False
+        if self._half_closed:
+            self._shut()
+        if self._closing:
+            self._finish()
+        return was_blocked
+
+    def _break(self, error: OSError) -> None:
+        self._broken = error
+        self._drop_queue()
+        self._broke()
+
+    def _drop_queue(self) -> None:
+        self._queue = None
+        self.unsent = 0
+        self.blocked = False
+
+    # ---------------------------------------------------------------- the end
+
+    def half_close(self) -> None:
+        """FIN after what is queued; over TLS, which has no half-close here, the whole connection."""
+        if self.closed or self._half_closed:
+            return
+        if self.tls:
+            self.close()
+            return
+        self._half_closed = True
+        if not self._queue:
+            self._shut()
+
+    def _shut(self) -> None:
+        with suppress(OSError):
+            self.sock.shutdown(self.socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Let what is queued go out, then close. Does not wait."""
+        if self.closed or self._closing:
+            return
+        self._closing = True
+        self.flush()
+        if not self._queue:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.closed:
+            return
+        if self.tls and self._broken is None:
+            with suppress(OSError, ValueError):
+                self.sock.unwrap()  # sends close_notify; the answer is of no interest
+        self.closed = True
+        self._gone()
+        self.feed.receive_lost(None)
+
+    def abort(self) -> None:
+        """Gone, now: no flushing, no goodbye."""
+        if not self.closed:
+            self.closed = True
+            self._drop_queue()
+            self._gone()
+
+    # ---------------------------------------------------------------- the rest
+
+    def info(self, name: str) -> Any:
+        """``"peername"``, ``"sockname"``, ``"socket"``, ``"ssl_object"``, or None."""
+        if name == "socket":
+            return self.sock
+        if name == "ssl_object":
+            return self.sock if self.tls else None
+        try:
+            return self.sock.getpeername() if name == "peername" else self.sock.getsockname()
+        except OSError:
+            return None
+
+    def set_tcp_keep_alive(self, delay: float) -> None:
+        """Probe a silent peer after `delay` seconds."""
+        if not self.closed:
+            enable_keep_alive(self.socket, self.sock, delay)
