@@ -692,6 +692,22 @@ async def test_a_fin_that_comes_with_the_request_is_noticed() -> None:
     assert aborted.is_set()
 
 
+async def test_a_handler_that_neither_reads_nor_answers_before_the_client_leaves() -> None:
+    """Once the transport is gone, whoever serves it ends (and does not spin)."""
+    entered = asyncio.Event()
+
+    def app(req: Request, res: Response) -> None:
+        entered.set()
+
+    async with serving(app) as server:
+        async with dial(port_of(server)) as wire:
+            await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\npart")
+            await entered.wait()
+            await turns()
+            wire.reset()
+        await until(lambda: not server.connections)
+
+
 async def test_what_is_answered_at_once_goes_out_even_to_a_client_that_half_closed() -> None:
     """As in Node, where the answer is written before the FIN is looked at."""
     async with serving(hello) as server, dial(port_of(server)) as wire:

@@ -107,8 +107,16 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if connection is not None:
             connection.on_idle_end = self._idle_ended
             connection.key = lease.name
-            connection.idle_timeout = 0.0
         self.freed(lease, now, persistent=persistent, hint=hint, max_uses=max_uses)
+        if connection is not None and connection.request is None:
+            # Where a backend watches idle connections this closes them in time; elsewhere the Agent does when
+            # it is called next (AGT-63).
+            limit = self.timeout or 0.0
+            if hint is not None:
+                limit = min(limit or hint, max(hint - self.hint_margin, 0.001))
+            connection.idle_timeout = limit
+            if limit:
+                connection.set_idle_timeout(limit)
 
     def _idle_ended(self, connection: ClientConnection) -> None:
         """A pooled connection died or was spoilt (AGT-61, SEC-1)."""

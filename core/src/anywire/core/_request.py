@@ -285,8 +285,9 @@ class ClientRequest(OutgoingMessage):
             connection.sending = HALF[IDLE][HEAD]
         if self.writable_ended:
             connection.request_ended()
-        if self.timeout and not connection.idle_timeout:
-            connection.idle_timeout = self.timeout
+        # The request's own limit rules while it has the connection (AGT-67).
+        limit = self.timeout if self.timeout is not None or self.agent is None else self.agent.timeout
+        connection.idle_timeout = limit or 0.0
         if self._listeners is not None:
             self.emit("socket", connection.user_socket())
 
@@ -384,7 +385,7 @@ class ClientRequest(OutgoingMessage):
         if self._over or connection is None or connection.receiving != DONE:
             return
         what = joint(connection.receiving, connection.sending, connection.keep_alive and self.should_keep_alive)
-        if what is None and self.should_keep_alive:
+        if what is None and self.should_keep_alive and connection.keep_alive and not connection.lost:
             return
         # Without persistence the end of the response ends the exchange, whatever of the upload is missing (CLI-67).
         message = self.res

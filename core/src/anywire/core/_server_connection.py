@@ -153,7 +153,9 @@ class ServerConnection(Connection):
         if self._phase == _LINGER:
             return self._linger()
         if state == BODY:
-            return self._drain() if self._draining else None
+            if self._draining:
+                return self._drain()
+            return CLOSED_EVENT if self._lost else None
         if state == DONE:
             return CLOSED_EVENT if self._lost else None
         if state == FAILED and self.sending not in (CLOSED, FAILED):

@@ -100,7 +100,7 @@ class ClientRequest(_request.ClientRequest):
             self._unchecked = 0
             if connection.bytes_received or connection.lost:
                 if self._advance() is not None:
-                    return not self._gone() and not connection.lost
+                    return not self._gone() and connection.keep_alive and not connection.lost
                 if self._connection is None and not self._over:
                     await self._acquire()  # a replay
         return not self._gone()

@@ -301,7 +301,8 @@ class Server(_server.Server):
 
     async def _notice_later(self, connection: ServerConnection) -> None:
         """The FIN came with the request: SRV-27 holds from the next turn on, for what is answered at once goes out."""
-        await self._runtime().sleep(0)
+        pump: Any = connection.pump
+        await pump.wait(0.0)
         connection.notice()
 
     async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:

@@ -14,6 +14,7 @@ from ._messages import IncomingMessage, ServerResponse
 from ._runtime import BlockingPump, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket
+from ._transport import SocketPump
 
 __all__ = [
     "Agent",
@@ -29,5 +30,6 @@ __all__ = [
     "Server",
     "ServerResponse",
     "Socket",
+    "SocketPump",
     "Waiter",
 ]

@@ -217,6 +217,7 @@ class SocketPump:
             self.closed = True
             self._drop_queue()
             self._gone()
+            self.feed.receive_lost(None)
 
     # ---------------------------------------------------------------- the rest
 

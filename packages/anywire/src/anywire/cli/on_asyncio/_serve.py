@@ -60,9 +60,11 @@ async def _serve(options: ServeOptions) -> None:
         port = address[1] if isinstance(address, tuple) else options.port
         print(f"serving {site.root} on http://{url_host(options.host)}:{port}/", flush=True)
         await stopped.wait()
-        if server.get_connections():
-            print("closing; once more ends transfers that are under way", file=sys.stderr)
-        await server.close(grace=options.grace)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.close(grace=options.grace))
+            await asyncio.sleep(0)  # from here on nobody can connect any more
+            if server.get_connections():
+                print("closing; once more ends transfers that are under way", file=sys.stderr, flush=True)
 
 
 def _why_not(error: OSError, options: ServeOptions) -> str:

@@ -1,0 +1,166 @@
+"""``anywire demo`` in a small form: that it does what it says, and that it notices when something is not right."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from anywire.cli import main
+from anywire.cli.demo import PIECE, Entry, Reporter, Result, compare, scan, stream, stream_digest
+from anywire.cli.demo import _run as demo_run
+from anywire.cli.demo._memory import Watch, peak_memory
+from anywire.cli.demo._tree import digests
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "site-packages").mkdir()
+    (root / "site-packages" / "other.py").write_bytes(b"not ours")
+    (root / "a b?#%.txt").write_bytes(b"odd name")
+    (root / os.fsdecode(b"caf\xe9")).write_bytes(b"a name that is no UTF-8")
+    (root / "empty").write_bytes(b"")
+    (root / "sub" / "deep" / "large").write_bytes(os.urandom(3 * PIECE + 1))
+    (root / "sub" / "link").symlink_to("../empty")
+    for n in range(40):
+        (root / "sub" / f"{n}.py").write_bytes(b"x" * n)
+    return root
+
+
+def test_scan(root: Path) -> None:
+    tree = scan(root)
+    assert [e.path for e in tree.files] == sorted(
+        ["a b?#%.txt", os.fsdecode(b"caf\xe9"), "empty", "sub/deep/large", *(f"sub/{n}.py" for n in range(40))]
+    )
+    assert tree.left_out == 1 and tree.size == 8 + 23 + 3 * PIECE + 1 + sum(range(40))
+    assert len(scan(root, limit=10).files) == 10
+
+
+def test_compare_sees_every_difference(root: Path, tmp_path: Path) -> None:
+    tree = scan(root)
+    wanted = {e.path: hashlib.sha256((root / e.path).read_bytes()).digest() for e in tree.files}
+    copy = tmp_path / "copy"
+    for entry in tree.files:
+        (copy / entry.path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / entry.path).write_bytes((root / entry.path).read_bytes())
+    seen: list[int] = []
+    assert compare(copy, tree, wanted, seen.append) == [] and sum(seen) == len(tree.files)
+    (copy / "sub" / "1.py").unlink()
+    (copy / "sub" / "2.py").write_bytes(b"xy")
+    (copy / "more").write_bytes(b"")
+    assert compare(copy, tree, wanted, seen.append) == [
+        "more: nobody asked for it",
+        "sub/1.py: is missing",
+        "sub/2.py: differs",
+    ]
+    # written by somebody else since we looked: no difference of ours
+    (root / "sub" / "2.py").write_bytes(b"something new")
+    (root / "sub" / "1.py").unlink()
+    assert compare(copy, tree, wanted, seen.append) == ["more: nobody asked for it"]
+    assert tree.changed(Entry("sub/2.py", 2, 0))
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 40 * PIECE])
+def test_the_stream(size: int) -> None:
+    pieces = list(stream(size))
+    data = b"".join(pieces)
+    assert len(data) == size and pieces == list(stream(size))
+    assert len(set(pieces)) == len(pieces), "no two pieces alike"
+    seen: list[int] = []
+    assert stream_digest(size, seen.append) == hashlib.sha256(data).digest() and sum(seen) == size
+
+
+def test_memory_is_measured() -> None:
+    watch = Watch()
+    block = bytearray(48 << 20)
+    block[::4096] = b"x" * len(block[::4096])
+    assert watch.before + (40 << 20) < watch.peak() <= peak_memory()
+
+
+def test_bars_on_a_terminal() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, highlight=False, legacy_windows=False)
+    with Reporter(console) as reporter, reporter.phase("mirror", 1000) as phase:
+        for _ in range(1000):
+            phase.advance()
+        phase.note = "1,000 files [sic]"
+    text = out.getvalue()
+    assert "100%" in text and "mirror      1,000 files [sic]  0.0 s" in text
+
+
+def test_the_table_marks_what_is_wrong() -> None:
+    result = Result("asyncio", requests=200, sockets=8, errors=[f"error {n}" for n in range(12)])
+    result.client.after = 17 << 20
+    out = io.StringIO()
+    Reporter(Console(file=out, width=120, highlight=False)).table([result, Result("other")])
+    text = out.getvalue()
+    assert "96.00%" in text and "+17.0 MiB) !" in text and "+0 B) !" not in text
+    assert "asyncio: error 9\n" in text and "error 10" not in text and "and 2 more" in text
+
+
+def _demo(root: Path, *options: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-X", "dev", "-m", "anywire.cli", "demo", "--root", str(root), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--uvloop"], ["--sockets", "1"]], ids=["", "uvloop", "one"])
+def test_the_whole_job(root: Path, options: list[str]) -> None:
+    status, out, err = _demo(root, "--quick", "--size", "1M", "--backend", "asyncio", *options)
+    assert (status, err) == (0, "")
+    cells = {}
+    for line in out.splitlines():
+        if line.startswith("│"):
+            name, value = (cell.strip() for cell in line.strip("│").split("│"))
+            cells[name] = value
+    most = 1 if "--sockets" in options else 8
+    assert cells["errors"] == "0"
+    assert cells["requests"] == str(2 * 44 + 6)
+    assert 1 <= int(cells["sockets opened"]) <= most
+    assert "44 files of the mirror by SHA-256, 0 differences" in out
+    assert "44 files of the upload by SHA-256, 0 differences" in out
+    assert f"{44 - most} requests queued for {most} sockets" in out
+    for label in ("422", "tunnel", "upgrade", "413", "417", "100", "103"):
+        assert f"\n{label:<11} " in out
+
+
+@pytest.mark.slow
+def test_a_difference_is_seen(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def lie(*args: Any) -> dict[str, bytes]:
+        return {**digests(*args), "sub/7.py": bytes(32)}
+
+    monkeypatch.setattr(demo_run, "digests", lie)
+    monkeypatch.setattr(demo_run, "stream_digest", lambda *_: bytes(32))
+    assert main(["demo", "--root", str(root), "--size", "100K", "--backend", "asyncio"]) == 1
+    out = capsys.readouterr().out
+    assert "asyncio: stream: 102400 of 102400 bytes came down, or others than were sent" in out
+    assert "asyncio: mirror: sub/7.py: differs" in out
+    assert "asyncio: upload: sub/7.py: differs" in out
+
+
+@pytest.mark.slow
+def test_growing_memory_is_an_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo_run, "MEMORY_BOUND", -1)
+    assert main(["demo", "--root", str(root), "--size", "1", "--backend", "asyncio"]) == 1
+    assert "memory of the client grew by" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_start(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert main(["demo", "--root", str(root), "--size", "1", "--backend", "asyncio"]) == 1
+    assert capfd.readouterr().err == "anywire: the demo's server ended with status 1 before it was ready\n"
