@@ -12,14 +12,40 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from anywire.core._agent import Agent
 from anywire.core._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, Socket
 
 NAMES = ["a", "b", "c"]
-LIMITS = st.sampled_from([None, 1, 2, 3, 5])
+LIMITS = st.sampled_from([None, 1, 2, 3, 4, 6])
 SECONDS = st.sampled_from([None, 1.0, 2.5, 6.0])
+OPTIONS = [
+    "keep_alive",
+    "max_free_sockets",
+    "max_socket_age",
+    "max_sockets",
+    "max_total_sockets",
+    "scheduling",
+    "timeout",
+]
+ACTS = [
+    ("requests", 5),
+    ("request", 4),
+    ("freed", 6),
+    ("opened", 3),
+    ("freed_somehow", 2),
+    ("dropped", 2),
+    ("dropped_just_served", 1),
+    ("retry", 2),
+    ("detach", 1),
+    ("abandon", 1),
+    ("idle_closed", 1),
+    ("time", 2),
+    ("expire", 1),
+    ("change", 2),
+    ("destroy", 1),
+]
 
 
 class Conn:
@@ -60,7 +86,41 @@ class Machine(RuleBasedStateMachine):
 
     # -- what can happen ----------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from(NAMES))
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        for which in ("max_sockets", "max_total_sockets", "max_free_sockets", "scheduling", "timeout"):
+            self.change(data, which)
+
+    # One rule with weights of our own: left to itself Hypothesis favours histories in which nothing is ever in use.
+    @rule(data=st.data(), act=st.sampled_from([act for act, weight in ACTS for _ in range(weight)]))
+    def step(self, data: st.DataObject, act: str) -> None:
+        if act.startswith("request") and len(self.leases) > 10:
+            act = "freed"  # a long queue hides the rest
+        match act:
+            case "request":
+                self.request(data.draw(st.sampled_from(NAMES)))
+            case "requests":
+                self.requests(data.draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=6)))
+            case "freed":
+                for _ in range(data.draw(st.integers(1, 4))):
+                    self.freed(data, True, None)
+            case "freed_somehow":
+                self.freed(data, data.draw(st.booleans()), data.draw(st.sampled_from([None, 0.5, 2.0, 4.0])))
+            case "abandon":
+                self.abandon(data)
+                self.requests(data.draw(st.lists(st.sampled_from(NAMES), max_size=2)))
+            case "time":
+                self.now += data.draw(st.sampled_from([0.1, 0.5, 1.0, 5.0]))
+            case "expire":
+                self.expire()
+            case "change":
+                self.change(data, data.draw(st.sampled_from(OPTIONS)))
+            case "destroy":
+                if data.draw(st.integers(0, 4)) == 4:
+                    self.destroy()
+            case _:
+                getattr(self, act)(data)
+
     def request(self, name: str) -> None:
         self.agent.expire(self.now)  # so that what is free now is what the decision will see
         agent = self.agent
@@ -78,12 +138,6 @@ class Machine(RuleBasedStateMachine):
         else:
             assert lease.state == (OPEN if room and total_room else QUEUED)
 
-    @initialize(data=st.data())
-    def begin(self, data: st.DataObject) -> None:
-        for which in ("max_sockets", "max_total_sockets", "max_free_sockets", "scheduling", "timeout"):
-            self.change(data, which)
-
-    @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=6))
     def requests(self, names: list[str]) -> None:
         """Many at once; the agent does the expiring, and all that may open do."""
         for name in names:
@@ -102,22 +156,12 @@ class Machine(RuleBasedStateMachine):
         assert self.agent.opened(lease, conn, self.now)
         assert (lease.state, lease.connection, lease.reused) == (ASSIGNED, conn, False)
 
-    @rule(data=st.data())
     def opened(self, data: st.DataObject) -> None:
-        if (lease := self.pick(data, OPEN)) and lease not in self.abandoned:
+        if lease := self.pick(data, OPEN):
             self.connect(lease)
 
-    @rule(data=st.data(), count=st.integers(2, 4))
-    def freed_several(self, data: st.DataObject, count: int) -> None:
-        for _ in range(count):
-            self.freed(data, True, None)
-
-    @rule(data=st.data(), persistent=st.booleans(), hint=st.sampled_from([None, None, 0.5, 2.0, 4.0]))
-    def freed_one(self, data: st.DataObject, persistent: bool, hint: float | None) -> None:
-        self.freed(data, persistent, hint)
-
     def freed(self, data: st.DataObject, persistent: bool, hint: float | None) -> None:
-        if (lease := self.pick(data, ASSIGNED)) and lease not in self.abandoned:
+        if lease := self.pick(data, ASSIGNED):
             conn = lease.connection
             assert conn is not None
             conn.hint = conn.hint if hint is None else hint
@@ -140,14 +184,12 @@ class Machine(RuleBasedStateMachine):
                     life = min(self.agent.timeout or math.inf, conn.hint - 1.0)
                     conn.idle_until = self.now + life
 
-    @rule(data=st.data())
     def dropped(self, data: st.DataObject) -> None:
         if lease := self.pick(data, QUEUED, OPEN, ASSIGNED):
             self.agent.dropped(lease)
             self.gone.add(lease)
             assert (lease.state, lease.connection) == (DONE, None)
 
-    @rule(data=st.data())
     def dropped_just_served(self, data: st.DataObject) -> None:
         """ASK-16: those woken go before they look, one after the other."""
         if lease := self.pick(data, OPEN, ASSIGNED):
@@ -159,15 +201,13 @@ class Machine(RuleBasedStateMachine):
                     self.agent.dropped(other)
                     self.gone.add(other)
 
-    @rule(data=st.data())
     def abandon(self, data: st.DataObject) -> None:
         if lease := self.pick(data, QUEUED, OPEN, ASSIGNED):
             self.agent.abandon(lease)
             self.abandoned.add(lease)
 
-    @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
-        if (lease := self.pick(data, OPEN, ASSIGNED)) and lease not in self.abandoned:
+        if lease := self.pick(data, OPEN, ASSIGNED):
             had, stale = lease.state, lease.connection
             state = self.agent.retry(lease, self.now)
             assert state == lease.state
@@ -177,16 +217,14 @@ class Machine(RuleBasedStateMachine):
             if lease.connection is not None:
                 lease.connection.where = "used"
 
-    @rule(data=st.data())
     def detach(self, data: st.DataObject) -> None:
-        if (lease := self.pick(data, ASSIGNED)) and lease not in self.abandoned:
+        if lease := self.pick(data, ASSIGNED):
             conn = lease.connection
             assert conn is not None
             assert self.agent.detach(lease) is conn
             conn.where = "away"
             self.gone.add(lease)
 
-    @rule(data=st.data())
     def idle_closed(self, data: st.DataObject) -> None:
         if self.conns:
             conn = data.draw(st.sampled_from(self.conns))
@@ -195,11 +233,6 @@ class Machine(RuleBasedStateMachine):
                 assert was_free
                 conn.where = "away"
 
-    @rule(step=st.sampled_from([0.1, 0.5, 1.0, 5.0]))
-    def time_passes(self, step: float) -> None:
-        self.now += step
-
-    @rule()
     def expire(self) -> None:
         self.agent.expire(self.now)
         due = self.agent.next_expiry()
@@ -210,28 +243,11 @@ class Machine(RuleBasedStateMachine):
                 assert due is None or due <= conn.idle_until
                 assert due is not None or conn.idle_until == math.inf
 
-    @rule(
-        data=st.data(),
-        which=st.sampled_from(
-            [
-                "keep_alive",
-                "scheduling",
-                "timeout",
-                "max_socket_age",
-                "max_sockets",
-                "max_total_sockets",
-                "max_free_sockets",
-            ]
-        ),
-    )
-    def changed(self, data: st.DataObject, which: str) -> None:
-        self.change(data, which)
-
     def change(self, data: st.DataObject, which: str) -> None:
         value: Any
         match which:
             case "keep_alive":
-                value = data.draw(st.booleans())
+                value = data.draw(st.sampled_from([True, True, False]))
             case "scheduling":
                 value = data.draw(st.sampled_from(["fifo", "lifo"]))
             case "timeout" | "max_socket_age":
@@ -245,8 +261,6 @@ class Machine(RuleBasedStateMachine):
             self.total_ceiling = max(sum(map(self.live, NAMES)), value or math.inf)
         setattr(self.agent, which, value)
 
-    @precondition(lambda self: len(self.leases) > 3)
-    @rule()
     def destroy(self) -> None:
         self.agent.destroy()
         self.destroyed = True
@@ -259,12 +273,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def everything(self) -> None:
         agent = self.agent
-        pending = bool(agent._abandoned)
         woken, closing = agent.take_answers()  # also drains the abandoned
-        if not pending:
-            assert not agent._abandoned
-        self.gone |= {lease for lease in self.abandoned if lease.state == DONE}
         assert all(lease.state == DONE for lease in self.abandoned)
+        self.gone |= self.abandoned
         self.abandoned.clear()
         agent.check_invariants()
 
@@ -349,7 +360,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = pytest.mark.slow(Machine.TestCase)
-TestMachine.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 # -- the checker itself ---------------------------------------------------------------------------------

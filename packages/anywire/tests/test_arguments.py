@@ -118,11 +118,12 @@ def test_interrupted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["demo", "--size", "1", "--root"]])
+def test_output_that_nobody_reads(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "a").write_bytes(b"a")
-    command = [sys.executable, "-m", "anywire.cli", "demo", "--size", "1", "--root", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    started = [sys.executable, "-m", "anywire.cli", *command, str(tmp_path)]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 0
+    assert process.returncode == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_the_table_marks_what_is_wrong() -> None:
 
 
 def _demo(root: Path, *options: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-X", "dev", "-m", "anywire.cli", "demo", "--root", str(root), *options]
+    command = [sys.executable, "-W", "always", "-m", "anywire.cli", "demo", "--root", str(root), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -164,3 +165,22 @@ def test_a_server_that_does_not_start(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert main(["demo", "--root", str(root), "--size", "1", "--backend", "asyncio"]) == 1
     assert capfd.readouterr().err == "anywire: the demo's server ended with status 1 before it was ready\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(root: Path, tmp_path: Path, number: int) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    command = [sys.executable, "-m", "anywire.cli", "demo", "--root", str(root), "--size", "64G", "--quick"]
+    # 64 GiB of digest come first: it is stopped while it works, however fast the machine is.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(room)}
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while not process.stdout.readline().startswith("sha-256"):
+            pass
+        process.send_signal(number)
+        assert process.stderr.read() == "anywire: interrupted\n"
+    assert process.returncode == 130
+    assert list(room.iterdir()) == []

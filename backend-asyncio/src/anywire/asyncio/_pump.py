@@ -43,7 +43,7 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_closing", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
+        "_armed", "_closing", "_eof", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
         "_timer", "_transport", "_waiter", "blocked", "closed", "feed",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Pump(asyncio.Protocol):
         self._paused = False
         self._half_closed = False
         self._closing = False
+        self._eof = False
         self._poll: Any = None
         self.blocked = False
         self.closed = False
@@ -91,6 +92,7 @@ class Pump(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
+        self._eof = True
         self.feed.receive_eof()
         self.feed.notice()
         self._wake()
@@ -190,6 +192,11 @@ class Pump(asyncio.Protocol):
             self._wake()  # who waits arms again
         elif not self.closed and (deadline := self.feed.next_deadline(now)) < FOREVER:
             self._arm(deadline)
+
+    def watch(self) -> None:
+        """asyncio always reads; but a FIN that came with the request was noticed before anybody listened."""
+        if self._eof:
+            self._loop.call_soon(self.feed.notice)
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from anywire.core import Feed
+    from anywire.core.facade.awaiting import Hold
 
 __all__ = ["Runtime", "current_runtime"]
 
@@ -83,15 +84,18 @@ class Runtime(SocketRuntime):
     def waiter(self) -> Waiter:
         return Waiter()
 
-    async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
-        limit = asyncio.timeout(seconds)
+    async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
+        limit = asyncio.timeout(None if seconds == FOREVER else seconds)
         try:
             async with limit:
+                hold.cancel = lambda: limit.reschedule(0.0)
                 await work
         except TimeoutError:
             if limit.expired():
                 return False
             raise
+        finally:
+            hold.cancel = None
         return True
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 import tempfile
 import weakref
-from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.socket
-from anywire.core import FOREVER, NOBODY, Address, addresses_from_lookup, client_context, server_context
-from anywire.core.facade import (
-    Listening,
-    SocketRuntime,
-    connect_outcome,
-    listening_sockets,
-    numeric_addresses,
-    to_addresses,
-    wanted_family,
-)
+from anywire.core import FOREVER, NOBODY, Address, server_context
+from anywire.core.facade import Listening, listening_sockets, to_addresses, wanted_family
+from anywire.core.facade.blocking import SocketConnector
 
 from ._native import native
 from ._pump import READABLE, WRITABLE, Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from anywire.core import Feed
     from anywire.core.facade.blocking import Connecting, Server
 
 __all__ = ["Runtime", "current_runtime"]
@@ -71,49 +61,43 @@ class Waiter:
         if sleeper is not None:
             sleeper.switch()
 
-    def wait(self, due: float) -> None:
-        """Sleep until woken or until `due`."""
-        if not self._woken:
-            with self._until(due):
+    def wait(self, due: float, sockets: Sequence[Any] = (), event: int = WRITABLE) -> list[Any]:
+        """Sleep until woken, until `due`, or until `event` of one of `sockets`. Returns those that are ready."""
+        ready: list[Any] = []
+        loop = self._hub.loop
+        watchers = [loop.io(sock.fileno(), event) for sock in sockets]
+        if due != FOREVER:
+            watchers.append(loop.timer(max(0.0, due - monotonic())))
+            watchers[-1].start(self._switch, update=True)
+        for watcher, sock in zip(watchers, sockets, strict=False):
+            watcher.start(self._found, ready, sock)
+        try:
+            if not self._woken:
                 self._sleeper = gevent.getcurrent()
-                try:
-                    self._hub.switch()
-                finally:
-                    self._sleeper = None
-        self._woken = False
-
-    @contextmanager
-    def _until(self, due: float) -> Iterator[None]:
-        timer = None if due == FOREVER else self._hub.loop.timer(max(0.0, due - monotonic()))
-        if timer is not None:
-            timer.start(self._switch, update=True)
-        try:
-            yield
+                self._hub.switch()
         finally:
-            if timer is not None:
-                timer.close()
-
-    def wait_for(self, events: Sequence[tuple[Any, int]], due: float) -> None:
-        """Sleep until one of the sockets is ready too."""
-        watchers = [self._hub.loop.io(sock.fileno(), event) for sock, event in events]
-        try:
-            for watcher in watchers:
-                watcher.start(self.wake)
-            self.wait(due)
-        finally:
+            self._sleeper = None
             for watcher in watchers:
                 watcher.close()
+        self._woken = False
+        return ready
+
+    def _found(self, ready: list[Any], sock: Any) -> None:
+        ready.append(sock)
+        self._switch()
 
 
-class Runtime(SocketRuntime):
+class Runtime(SocketConnector):
     """See ``anywire.core.facade.blocking.Runtime`` for what each method promises."""
 
+    readable, writable = READABLE, WRITABLE
+    pump_class = Pump
     now = staticmethod(monotonic)
     sleep = staticmethod(gevent.sleep)
     waiter = Waiter
 
     def __init__(self) -> None:
-        super().__init__(native)
+        super().__init__(native, ssl, tempfile)
 
     def report(self, message: str, error: BaseException) -> None:
         """Print it, as gevent does for a greenlet that dies."""
@@ -121,19 +105,103 @@ class Runtime(SocketRuntime):
 
     # ---------------------------------------------------------------- connecting
 
-    def resolve(
-        self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None, connecting: Connecting
-    ) -> list[Address]:
-        """Ask gevent's resolver, or the user's."""
-        hosts = [host] if lookup is None else addresses_from_lookup(lookup(host, {"family": family}))
-        found: list[Address] = []
-        for name in hosts:
-            found += numeric_addresses(native, name, port, family) or self._lookup(name, port, family, connecting)
-        return found
+    def adopt(self, candidate: Any) -> Any:
+        """Take a socket of the user's, gevent's own included."""
+        if isinstance(candidate, gevent.socket.socket):
+            candidate = native.socket(fileno=candidate.detach())
+        return super().adopt(candidate)
 
-    def _lookup(self, name: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
-        asking = gevent.spawn(
-            gevent.socket.getaddrinfo, name, port, wanted_family(native, family), native.SOCK_STREAM
-        )
-        asking.link(lambda _: connecting.waiter.wake())
-        ...
+    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
+        """Ask gevent's resolver."""
+
+        def ask() -> Any:
+            try:
+                return gevent.socket.getaddrinfo(host, port, wanted_family(native, family), native.SOCK_STREAM)
+            except OSError as error:
+                return error
+
+        asking = gevent.spawn(ask)
+        asking.rawlink(lambda _: connecting.waiter.wake())
+        try:
+            while not asking.ready():
+                connecting.waiter.wait(connecting.due)
+                connecting.check()
+        finally:
+            asking.kill(block=False)
+        if isinstance(asking.value, OSError):
+            raise asking.value
+        return to_addresses(asking.value)
+
+    # ---------------------------------------------------------------- listening
+
+    def listen(self, server: Server, options: Any) -> Listening:
+        """Accept in the hub; each connection is served by a greenlet of its own."""
+        context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
+        sockets = listening_sockets(native, os, options)
+        name = options.path or sockets[0].getsockname()[:2]
+        return Listening(os, [Acceptor(self, server, sock, context).stop for sock in sockets], name)
+
+
+class Acceptor:
+    """One listening socket."""
+
+    def __init__(self, runtime: Runtime, server: Server, sock: Any, context: Any) -> None:
+        self._runtime = runtime
+        self._server = server
+        self._sock = sock
+        self._context = context
+        self._shaking: set[gevent.Greenlet] = set()
+        self._hub: Any = gevent.get_hub()
+        self._watcher: Any = self._hub.loop.io(sock.fileno(), READABLE)
+        self._pause: Any = self._hub.loop.timer(1.0)
+        self._watcher.start(self._accept)
+
+    def stop(self) -> None:
+        """Accept no more; who is still shaking hands is sent away."""
+        self._watcher.close()
+        self._pause.close()
+        self._sock.close()
+        for greenlet in list(self._shaking):
+            greenlet.kill(block=False)
+
+    def _accept(self) -> None:
+        try:
+            for _ in range(ACCEPT):
+                sock = self._runtime.accept(self._sock)
+                if sock is None:
+                    return
+                if self._context is None:
+                    self._begin(Pump(sock, NOBODY))
+                else:
+                    greenlet = gevent.spawn(self._shake, sock)
+                    self._shaking.add(greenlet)
+                    greenlet.rawlink(self._shaking.discard)
+        except OSError as error:
+            # Out of descriptors or memory: the socket stays readable, so look again in a second.
+            self._runtime.report("accept", error)
+            self._watcher.stop()
+            self._pause.start(self._watcher.start, self._accept)
+
+    def _shake(self, sock: Any) -> None:
+        waiter = Waiter()
+        due = monotonic() + (self._server.headers_timeout or FOREVER)
+        try:
+            sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            while (event := self._runtime.shake(sock)) is not None:
+                if monotonic() >= due:
+                    raise TimeoutError
+                waiter.wait(due, (sock,), event)
+        except (OSError, ValueError):
+            sock.close()  # no TLS spoken here, or too late; as in asyncio nobody is told
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            self._begin(Pump(sock, NOBODY, tls=True))
+
+    def _begin(self, pump: Pump) -> None:
+        connection = self._server.admit(pump)
+        if connection is not None:
+            pump.feed = connection
+            greenlet = gevent.spawn(self._server.serve, connection)
+            connection.cancel = lambda: greenlet.kill(block=False)

@@ -96,7 +96,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if persistent and message is not None:
             fields = message._fields
             # Most answers have no such field, and this scan is cheaper than finding out properly.
-            if b"eep-" in fields and (found := _HINT.search(b"\r\n" + fields)):
+            if (b"eep-" in fields or b"EEP-" in fields) and (found := _HINT.search(b"\r\n" + fields)):
                 for name, value in (found.group(1, 2), found.group(3, 4)):
                     if name is not None and name.lower() == b"timeout":
                         hint = float(value)

@@ -137,7 +137,7 @@ class ClientConnection(Connection):
                 return self._fail(self.hang_up())
             return None
         status, reason, minor, fields, length, flags = head
-        if status < 200 and not flags & UPGRADE:
+        if status < 200 and status != 101:
             self._informational += 1
             if self._informational > self.limits.max_informational:
                 return self._fail(
@@ -146,7 +146,7 @@ class ClientConnection(Connection):
             return self._message_class(self, status, reason, minor, fields, 0, flags | IS_RESPONSE)
         message = self._message_class(self, status, reason, minor, fields, length, flags | IS_RESPONSE)
         self.message = message
-        if not flags & KEEP_ALIVE:
+        if not flags & KEEP_ALIVE or status == 101:  # of a 101 without Upgrade nobody knows what follows (CLI-45)
             self.keep_alive = False
         self.receiving = HALF[IDLE][MESSAGE if length == 0 else HEAD]
         return message
@@ -157,9 +157,12 @@ class ClientConnection(Connection):
 
     def message_consumed(self, message: IncomingMessage) -> None:
         """The response was read to its end."""
-        request = self.request
+        request: ClientRequest | None = message.req
         if request is not None and request.res is message:
-            request._maybe_over()
+            if request._over:
+                message._closed()
+            else:
+                request._maybe_over()
 
     def cycle(self) -> bool:
         """End the exchange. Returns True if another one may follow here."""
@@ -171,6 +174,16 @@ class ClientConnection(Connection):
             self.sending = IDLE
             return True
         return False
+
+    def destroy(self, error: AnywireError | None = None) -> None:
+        """Give the transport up now, and with it the request it carries."""
+        if self.request is None:
+            super().destroy(error)
+        else:
+            self.request.destroy(error)
+
+    def _phase_name(self) -> str:
+        return "idle" if self.request is None else "body" if self.receiving == BODY else "head"
 
     def _end_of_input(self, error: ParseError) -> AnywireError:
         """A response cut short is the network's doing: it raises, with what came (decision 18)."""
@@ -185,6 +198,7 @@ class ClientConnection(Connection):
 
     def flushed(self) -> None:
         """The transport's queue emptied after it had been blocked."""
+        self._active = True
         if self.request is not None:
             self.request._drained()
 
@@ -203,7 +217,7 @@ class ClientConnection(Connection):
 
     def next_deadline(self, now: float) -> float:
         """When :meth:`handle_deadline` has something to do; ``inf`` for never."""
-        return self._idle_deadline(now) if self.idle_timeout else FOREVER
+        return self._idle_deadline(now) if self.idle_timeout and not self._lost else FOREVER
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due. A stale timer finds nothing due and does nothing."""

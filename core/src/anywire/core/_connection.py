@@ -72,6 +72,7 @@ class Connection:
 
     __slots__ = (
         "_active",
+        "_bound",
         "_draining",
         "_lost",
         "_out",
@@ -93,6 +94,10 @@ class Connection:
     def __init__(self, role: str, limits: Limits, *, lenient: bool = False) -> None:
         self.limits = limits
         self._parser = Parser(role, limits, lenient=lenient)
+        # One element must always fit, or its end could never arrive.
+        self._bound = 1 + max(
+            limits.max_buffered - 1, limits.max_header_size, limits.max_trailer_size, limits.max_chunk_extension_size
+        )
         self._out: list[bytes] = []
         self.receiving: str = IDLE
         self.sending: str = IDLE
@@ -139,7 +144,7 @@ class Connection:
     @property
     def want_read(self) -> bool:
         """False while ``max_buffered`` bytes wait to be consumed."""
-        return self._parser.buffered < self.limits.max_buffered
+        return self._parser.buffered < self._bound
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, exactly once."""
@@ -208,8 +213,13 @@ class Connection:
             return self.error
         if isinstance(self.error, TruncatedError):
             return self.error
-        error = TruncatedError("aborted", phase="body")
-        error.__cause__ = self.error
+        cause = self.error
+        if cause is None or cause.syscall is None:
+            error = TruncatedError("aborted", phase="body")
+        else:  # not a FIN but a reset: say what the system said (CLI-57)
+            error = TruncatedError(cause.message, code=cause.code, phase="body")
+            error.syscall = cause.syscall
+        error.__cause__ = cause
         error.response_started = True
         return error
 

@@ -306,7 +306,9 @@ class IncomingMessage(Emitter):
 
     def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
         """Idle timeout of the connection in seconds, 0 for none (MSG-36)."""
-        self._connection.set_idle_timeout(check_timeout(seconds, "msecs"))
+        seconds = check_timeout(seconds, "msecs")
+        if self._connection.message is self:  # else the connection is somebody else's already (CLI-96)
+            self._connection.set_idle_timeout(seconds)
         if callback is not None:
             self.on("timeout", callback)
         return self

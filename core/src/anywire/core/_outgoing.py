@@ -39,6 +39,22 @@ SMALL_CHUNK: Final = 8192
 """Up to here copying a chunk next to its size line is cheaper than three pieces."""
 
 
+class _Nowhere(list[bytes]):
+    """A sink that keeps nothing."""
+
+    __slots__ = ()
+
+    def append(self, data: bytes) -> None:
+        pass
+
+    def __iadd__(self, data: Iterable[bytes]) -> Self:  # type: ignore[misc,override]
+        return self
+
+
+NOWHERE: Final[list[bytes]] = _Nowhere()
+"""The sink of a response that was cut off: what is still written must reach neither peer nor memory (SRV-26)."""
+
+
 class _Rare:
     """State that most messages never need."""
 
@@ -318,6 +334,8 @@ class OutgoingMessage(Emitter):
         self._head = b""
 
     def _mismatch(self, size: int) -> None:
+        if self.destroyed:
+            return  # nothing arrives any more, so nothing is wrong (SRV-26, CLI-28)
         if not self._head:
             # Part of the message may be on the wire; only an abort tells the peer that the rest is missing.
             self.destroy()
@@ -360,19 +378,29 @@ class OutgoingMessage(Emitter):
         connection = self._connection
         pump = None if connection is None else connection.pump
         rare = self._rare
-        if pump is None or pump.closed:
-            if rare is not None and pump is None:
-                rare.drain_due = True
-            return pump is None and self.writable_length < HIGH_WATER_MARK
+        if pump is None:
+            if self.writable_length < HIGH_WATER_MARK:
+                return True
+            self._make_rare().drain_due = True
+            return False
+        if pump.closed or self._sink is NOWHERE:
+            return False
         if rare is not None and rare.corked:
             return self.writable_length < HIGH_WATER_MARK
         pump.flush()
         if pump.blocked:
-            self._make_rare().drain_due = True
+            self._blocked()
             return False
-        if self.writable_ended and not self._writable_finished:
-            self._finish()
+        if self.writable_ended:
+            if not self._writable_finished:
+                self._finish()
+        elif rare is not None and rare.drain_due:
+            self._drained()
         return True
+
+    def _blocked(self) -> None:
+        """The transport's queue is full; :meth:`_drained` follows."""
+        self._make_rare().drain_due = True
 
     def _drained(self) -> None:
         """The transport's queue emptied: ``drain`` or ``finish`` is due (RES-49, RES-80)."""

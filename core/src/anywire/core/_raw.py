@@ -107,4 +107,5 @@ class RawStream:
     def handle_deadline(self, now: float) -> None:
         """Silence for too long ends the stream."""
         if now >= self.next_deadline(now):
+            self._quiet_since = FOREVER
             self.pump.abort()

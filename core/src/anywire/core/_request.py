@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._chars import check_method, check_target
 from ._connection import Signal
-from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, StateError, TimedOut
+from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, StateError, TimedOut, TruncatedError
+from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
 from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header
@@ -257,7 +258,18 @@ class ClientRequest(OutgoingMessage):
         connection = self._connection
         if connection is not None and not self._gone():
             connection.request_ended()
-            self._maybe_over()
+            if connection.receiving == DONE:
+                # First out with it: what is over may carry the next request at once (CLI-66).
+                self._flush()
+                self._maybe_over()
+
+    def _drained(self) -> None:
+        super()._drained()
+        self._maybe_over()
+
+    def _mismatch(self, size: int) -> None:
+        if not self._gone():
+            super()._mismatch(size)
 
     def _flush(self) -> bool:
         return False if self._gone() else super()._flush()
@@ -274,7 +286,14 @@ class ClientRequest(OutgoingMessage):
         self.reused_socket = reused
         connection.start(self)
         queued = self._sink
-        if reused and self.writable_ended and self._method in _IDEMPOTENT and self._options.replay:
+        # Once: the failed repetition of a request is not repeated (RFC 9110 section 9.2.2).
+        if (
+            reused
+            and self._replay is None
+            and self.writable_ended
+            and self._method in _IDEMPOTENT
+            and self._options.replay
+        ):
             whole = b"".join(queued)
             if len(whole) <= REPLAY_BYTES:
                 self._replay = whole
@@ -299,7 +318,7 @@ class ClientRequest(OutgoingMessage):
         """May the same bytes go out again on another connection?"""
         connection = self._connection
         return (
-            self._replay is not None
+            bool(self._replay)
             and self.reused_socket
             and self.res is None
             and connection is not None
@@ -316,6 +335,17 @@ class ClientRequest(OutgoingMessage):
             AnywireError: the exchange failed. Not raised yet when it can be replayed: then None,
                 and ``_connection`` is None again.
         """
+        try:
+            return self._next()
+        except AnywireError:
+            raise
+        except BaseException as problem:  # of a listener
+            error = LocalError(f"a listener raised {problem!r}", code="ABORT_ERR", phase=self._phase())
+            error.__cause__ = problem
+            self._fail(error)
+            raise
+
+    def _next(self) -> IncomingMessage | None:
         while self.res is None:
             if self._error is not None:
                 raise self._error
@@ -326,11 +356,12 @@ class ClientRequest(OutgoingMessage):
             if event is None:
                 return None
             if isinstance(event, IncomingMessage):
-                if (self._method == "CONNECT" and (event._first or 0) >= 200) or event.status_code == 101:
+                status = event._first
+                if event._flags & UPGRADE if status == 101 else self._method == "CONNECT" and status >= 200:
                     self._switch(event)
                     return None
-                if (event._first or 0) < 200:
-                    if event._first == 100:
+                if status < 200 and status != 101:
+                    if status == 100:
                         self.emit("continue")
                     self.emit("information", event)
                 else:
@@ -340,7 +371,7 @@ class ClientRequest(OutgoingMessage):
             elif self._replayable(event):
                 whole = self._replay
                 assert whole is not None
-                self._replay = None
+                self._replay = b""
                 connection.request = None
                 connection.destroy()
                 self._detach([whole])
@@ -361,7 +392,10 @@ class ClientRequest(OutgoingMessage):
             self.emit("response", message)
         if message.complete:
             # Nothing to consume: an answer without a body must not hold its connection (AGT-45 aside).
-            self._maybe_over()
+            if message._listeners is None:
+                self._maybe_over()
+            else:
+                message._ended()
 
     def _switch(self, message: IncomingMessage) -> None:
         """101 or an answer to CONNECT: the connection leaves the pool (AGT-79, CLI-41 to CLI-50)."""
@@ -387,6 +421,8 @@ class ClientRequest(OutgoingMessage):
         what = joint(connection.receiving, connection.sending, connection.keep_alive and self.should_keep_alive)
         if what is None and self.should_keep_alive and connection.keep_alive and not connection.lost:
             return
+        if what is not None and connection.pump.blocked:
+            return  # not before the request is out (CLI-66)
         # Without persistence the end of the response ends the exchange, whatever of the upload is missing (CLI-67).
         message = self.res
         self._over = True
@@ -399,8 +435,8 @@ class ClientRequest(OutgoingMessage):
             connection.pump.close()
         if self._listeners is not None:
             self.emit("close")
-        if message is not None and message._listeners is not None:
-            message._closed()
+        if message is not None and message._end_seen:
+            message._closed()  # else when its reader gets there
 
     # ---------------------------------------------------------------- failure
 
@@ -411,8 +447,10 @@ class ClientRequest(OutgoingMessage):
         self._error = error
         self._describe(error)
         connection, message = self._connection, self.res
+        if connection is not None and connection.request is self and connection.error is None:
+            connection.error = error  # what a reader of the body is told
         self._release(connection)
-        if (message is None or not isinstance(error, _Quiet)) and self.listener_count("error"):
+        if not self._is_quiet(error) and self.listener_count("error"):
             self.emit("error", error)
         if message is not None and not message.complete:
             message._abort(error)
@@ -421,6 +459,12 @@ class ClientRequest(OutgoingMessage):
         if message is not None and message._listeners is not None:
             message._closed()
         return error
+
+    def _is_quiet(self, error: AnywireError) -> bool:
+        """No ``error`` event: ``abort()`` before a socket (CLI-72), or a response that was cut (CLI-56, CLI-82)."""
+        if self.res is None:
+            return self.aborted and self._connection is None
+        return isinstance(error, _Quiet) or (isinstance(error, TruncatedError) and error.syscall is None)
 
     def _release(self, connection: ClientConnection | None) -> None:
         """Lease and transport go, synchronously; nothing here may suspend or raise."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import ArgumentTypeError, StateError
 from ._framing import CHUNKED_OK
-from ._outgoing import UNRENDERED, OutgoingMessage, pairs
+from ._header_store import HeaderStore
+from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage, pairs
 from ._serializer import CONTINUE, PROCESSING, render_information, render_response
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class ServerResponse(OutgoingMessage):
                     f'The "status_message" argument must be of type str. Received {type(status_message).__name__}'
                 )
             headers, status_message = status_message, None
-        before = self.status_code, self.status_message
+        before = self.status_code, self.status_message, self._store
         self.status_code = status_code
         if status_message is not None:
             self.status_message = status_message
@@ -100,7 +101,7 @@ class ServerResponse(OutgoingMessage):
                 self._render(None)
         except BaseException:
             # Nothing was rendered, so nothing may be remembered: the caller may try again.
-            self.status_code, self.status_message = before
+            self.status_code, self.status_message, self._store = before
             raise
         return self
 
@@ -108,16 +109,13 @@ class ServerResponse(OutgoingMessage):
 
     def _merge(self, headers: Any) -> None:
         """Fields of ``write_head`` over stored ones: they replace, then repeats of one name add up (RES-25)."""
-        store = self._store
-        assert store is not None, "asked only when there is one"
-        seen: set[str] = set()
-        for name, value in pairs(headers):
-            lower = str(name).lower()
-            if lower in seen:
-                store.append(name, value)
-            else:
-                store.set(name, value)
-                seen.add(lower)
+        before = self._store
+        assert before is not None, "asked only when there is one"
+        # A new store: if anything fails, the old one is what it was.
+        self._store = store = HeaderStore()
+        store._fields.update(before._fields)
+        store.removed = before.removed
+        store.update(headers)
 
     def _render(self, known_length: int | None, fields: Any = None) -> None:
         connection = self._connection
@@ -178,7 +176,25 @@ class ServerResponse(OutgoingMessage):
     # ---------------------------------------------------------------- end
 
     def _message_ended(self) -> None:
-        self._connection.response_ended(self, not self.should_keep_alive)
+        if self._sink is not NOWHERE:
+            self._connection.response_ended(self, not self.should_keep_alive)
+
+    def _blocked(self) -> None:
+        super()._blocked()
+        if self.writable_ended:
+            self._connection.stuck = self
+
+    def _cut(self) -> None:
+        """Nothing of this response can be sent any more: ``close`` without ``finish`` (SRV-25, SRV-26)."""
+        self._sink = NOWHERE
+        if self._listeners is not None:
+            self.emit("close")
+
+    def _reset(self) -> None:
+        """Forget everything but the listeners; nothing of it was sent (SRV-10)."""
+        listeners = self._listeners
+        ServerResponse.__init__(self, self.req)
+        self._listeners = listeners
 
     def _finish(self) -> None:
         self._writable_finished = True
@@ -196,7 +212,7 @@ class ServerResponse(OutgoingMessage):
     @property
     def destroyed(self) -> bool:
         """The transport is gone or was given up."""
-        return bool(self._connection.lost)
+        return self._sink is NOWHERE or bool(self._connection.lost)
 
     def destroy(self, error: AnywireError | None = None) -> Self:
         """Destroy the transport: ``aborted`` and ``close`` on the request, ``close`` here (RES-71)."""

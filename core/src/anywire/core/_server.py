@@ -17,7 +17,6 @@ from ._options import check_timeout
 from ._response import ServerResponse
 from ._serializer import canned_response
 from ._settings import SETTINGS
-from ._state import IDLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,19 +141,24 @@ class Server(Emitter):
 
     def answer_error(self, connection: ServerConnection, error: AnywireError) -> None:
         """The default answer to bytes that are no request: 400, 408, 431, … if nothing was sent yet (SRV-32)."""
-        if connection.sending == IDLE and error.status_hint and not connection.lost:
+        response = connection.response
+        if response is not None and response.headers_sent and not response._head:
+            # Nothing is ever appended to a started response; a clean end would make it look complete (SRV-35).
+            connection.destroy(error)
+        elif error.status_hint and not connection.lost:
             connection.send(canned_response(error.status_hint))
         connection.give_up()
 
     def answer_expectation(self, response: ServerResponse) -> None:
         """The default answer to an Expect we do not know (SRV-23)."""
-        response.status_code = 417
+        response.write_head(417)
         response.end_nowait()
 
     def answer_failure(self, response: ServerResponse, error: BaseException) -> None:
         """A handler raised: 500 if the head is unsent, else the connection is destroyed (SRV-10).
 
-        If what it raised is the request's own fault, the answer says that instead.
+        If what it raised is the request's own fault, that is what ``next_event`` says next: the
+        answer is :meth:`answer_error`'s or that of a ``client_error`` listener (SRV-31).
         """
         connection = response._connection
         if connection.lost or response.writable_ended:
@@ -162,11 +166,8 @@ class Server(Emitter):
         if response.headers_sent and (response._sink or not response._head):
             response.destroy()
             return
-        hint = getattr(error, "status_hint", 0) if error is connection.error else 0
-        fresh = ServerResponse.__new__(type(response))
-        fresh.__init__(response.req)  # type: ignore[misc]
-        connection.response = fresh
-        fresh.status_code = hint or 500
-        if hint:
-            fresh.should_keep_alive = False
-        fresh.end_nowait(None if hint else "Internal Server Error")
+        if error is connection.error:
+            return
+        response._reset()
+        response.status_code = 500
+        response.end_nowait("Internal Server Error")

@@ -40,7 +40,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ._connection import CLOSED_EVENT, Connection, Signal
-from ._errors import AnywireError, ConnectionLost, ParseError, TimedOut
+from ._errors import AnywireError, ConnectionLost, ParseError, TimedOut, TruncatedError
 from ._framing import EXPECT_CONTINUE, KEEP_ALIVE, REQUEST
 from ._pump import FOREVER
 from ._serializer import CONTINUE
@@ -126,13 +126,14 @@ class ServerConnection(Connection):
         state = self.receiving
         if state == IDLE:
             if self._lost:
-                return CLOSED_EVENT
-            if not self._parser.buffered and not self.eof:
+                return self._gone()
+            if (not self._parser.buffered and not self.eof) or self.stuck is not None:
                 return None
             try:
                 head = self._parser.next_request()
             except ParseError as error:
-                return self._fail(error)
+                self._fail(error)
+                return self._gone()
             if head is None:
                 return self._no_head()
             length = head[4]
@@ -155,13 +156,18 @@ class ServerConnection(Connection):
         if state == BODY:
             if self._draining:
                 return self._drain()
-            return CLOSED_EVENT if self._lost else None
+            return self._gone() if self._lost else None
         if state == DONE:
-            return CLOSED_EVENT if self._lost else None
-        if state == FAILED and self.sending not in (CLOSED, FAILED):
-            # Handed out by whoever hit it: a reader of the body, or next_event above.
-            return self.error
-        return CLOSED_EVENT
+            return self._gone() if self._lost else None
+        return self._gone()
+
+    def _gone(self) -> AnywireError | Signal:
+        """Nothing more can be served: why, if there is a reason nobody was told yet (SRV-31), then the end."""
+        if self.error is None or self.sending in (CLOSED, FAILED):
+            return CLOSED_EVENT
+        self.receiving = HALF[self.receiving][FAIL]
+        self.sending = HALF[self.sending][FAIL]
+        return self.error
 
     def _no_head(self) -> Signal | None:
         parser = self._parser
@@ -181,8 +187,8 @@ class ServerConnection(Connection):
                 piece = parser.next_body()
             except ParseError:
                 # The response is out already; nobody is left to tell (ASK-32).
-                self._close_halves()
-                return CLOSED_EVENT
+                self._start_linger()
+                return self._linger()
             if piece is None:
                 return CLOSED_EVENT if self._lost else None
             if not piece:
@@ -208,6 +214,10 @@ class ServerConnection(Connection):
         return self._phase == _LINGER
 
     def _linger(self) -> Signal | None:
+        if self.receiving == BODY:
+            # Who still reads learns that the rest is thrown away (MSG-47, decision 3).
+            self.receiving = HALF[BODY][FAIL]
+            self._abort_message(self._why())
         parser = self._parser
         self._discarded += len(parser.take_rest())
         if self._lost or self.eof or self._discarded > LINGER_BYTES:
@@ -265,6 +275,8 @@ class ServerConnection(Connection):
         self.response = None
         self._phase = _KEEP_ALIVE
         self._since = None
+        if self.server.keep_alive_timeout:
+            self.idle_timeout = self.server.timeout  # what one exchange had set ends with it (RES-72, SRV-52)
 
     def _end(self) -> None:
         self._start_linger()
@@ -278,12 +290,15 @@ class ServerConnection(Connection):
 
     def message_consumed(self, message: IncomingMessage) -> None:
         """The request's body was read to its end."""
-        if self.receiving == DONE:
+        if self.receiving == DONE and message is self.message:
             if self._phase == _BODY:  # not if the response ended first, and we linger
                 self._phase = _HANDLER
-            if self._draining:
+            elif self._phase == _LINGER:
+                message._closed()
+            elif self._draining:
                 self._draining = False
                 self._cycle()
+                message._closed()
 
     def response_finished(self, response: ServerResponse) -> None:
         """Order of the closing events (RES-83)."""
@@ -305,6 +320,7 @@ class ServerConnection(Connection):
 
     def flushed(self) -> None:
         """The transport's queue emptied after it had been blocked."""
+        self._active = True
         response, self.stuck = self.stuck, None
         if response is not None:
             response._drained()
@@ -315,36 +331,57 @@ class ServerConnection(Connection):
         """A request cut short: its reader gets what the reader of a response does (decision 18)."""
         if error.code != "HPE_INVALID_EOF_STATE":
             return error
-        why = self._why()
+        if self._lost:
+            return self._why()
+        why = TruncatedError(error.message, code=error.code, phase=error.phase)  # SRV-30
         why.status_hint = error.status_hint  # a client that only half-closed can still be told
         return why
 
     def notice(self) -> None:
         """Tell the request and the response that the peer went away, if it did (SRV-25, SRV-27)."""
-        message, response = self.message, self.response
-        if self._lost:
-            gone = True
-        else:
-            gone = self.eof and not self.server.http_allow_half_open and self.exchanging
-            if gone:
-                # The peer's FIN with a request pending: Node gives the exchange up (SRV-27).
-                self._lost = True
-                self.pump.close()
-        if gone and message is not None and response is not None and not response._writable_finished:
-            error = self.error
-            if error is None:
-                error = self.error = ConnectionLost("aborted", phase=self._phase)
-            message._abort(error)
-            message._closed()
-            response.emit("close")
-            self.response = None
+        if not self._lost:
+            if not self.eof or self.server.http_allow_half_open or not self.exchanging:
+                return
+            if self.receiving == BODY:
+                self._read_ahead()
+                if self.receiving != DONE:
+                    return  # cut short: next_event says so (SRV-30)
+            # The peer's FIN with a request pending: Node gives the exchange up (SRV-27).
+            self._lost = True
+            self.pump.close()
+        response = self.stuck or self.response
+        if response is not None and not response._writable_finished:
+            self.response = self.stuck = None
+            self._abort_message(self.error or ConnectionLost("aborted", phase=self._phase), response.req)
+            response._cut()
+        elif self.receiving == BODY and self.sending != IDLE:
+            # Answered early, and the rest of the request will not come (MSG-47).
+            self._abort_message(self.error or ConnectionLost("aborted", phase=self._phase))
 
-    def _body_failed(self, error: AnywireError) -> AnywireError:
+    def _read_ahead(self) -> None:
+        """After the FIN: is what is here the whole body? Keeps the pieces for the reader."""
         message = self.message
-        self._fail(error)
+        assert message is not None, "there is a body"
+        pieces: list[bytes] = []
+        try:
+            while piece := self.read_body():
+                pieces.append(piece)
+            self._phase = _HANDLER
+        except AnywireError:
+            pass  # observers were told
+        if pieces:
+            rare = message._make_rare()
+            rare.pushed_back += b"".join(pieces)
+
+    def _abort_message(self, error: AnywireError, message: IncomingMessage | None = None) -> None:
+        message = message or self.message
         if message is not None:
             message._abort(error)
             message._closed()
+
+    def _body_failed(self, error: AnywireError) -> AnywireError:
+        self._fail(error)
+        self._abort_message(error)
         return error
 
     # ---------------------------------------------------------------- time
@@ -364,6 +401,8 @@ class ServerConnection(Connection):
 
     def next_deadline(self, now: float) -> float:
         """When :meth:`handle_deadline` has something to do; ``inf`` for never."""
+        if self._lost:
+            return FOREVER
         since = self._since
         if since is None:
             since = self._since = now
@@ -384,8 +423,8 @@ class ServerConnection(Connection):
             self._idle_struck()
             self.server.timed_out(self)
         elif phase == _KEEP_ALIVE:
-            # Bytes that wait unparsed are a request that came in time: serve it.
-            if not self._parser.started and not self.server.timed_out(self):
+            # Bytes that wait unparsed are a request that came in time: it will be served.
+            if self._parser.started or not self.server.timed_out(self):
                 self._since = FOREVER
         elif phase in (_DRAIN, _LINGER):
             self._lost = True
@@ -396,13 +435,13 @@ class ServerConnection(Connection):
             error.elapsed = now - since
             self._fail(error)
             self._since = FOREVER
-            if self.message is not None:
-                self.message._abort(error)
-                self.message._closed()
+            self._abort_message(error)
             self.pump.kick()
 
     def give_up(self) -> None:
         """Answered or not, this connection ends: let what is queued go out, and linger."""
-        if self.sending not in (CLOSED, FAILED):
-            self.sending = HALF[self.sending][FAIL]
+        self.sending = HALF[self.sending][FAIL]
+        response, self.response = self.response, None
+        if response is not None and not response._writable_finished:
+            response._cut()
         self._start_linger()

@@ -33,7 +33,7 @@ class Listening:
     """Listening sockets that belong together: one ``listen()``.
 
     Args:
-        os: the os module.
+        os: the os module; None to leave the file of a Unix socket alone.
         stops: each ends one of them, at once.
         name: ``(host, port)``, or the path of a Unix socket, which is removed with them (SRV-86).
     """
@@ -51,9 +51,12 @@ class Listening:
         """Accept no more, now."""
         for stop in self._stops:
             stop()
-        if isinstance(self._name, str):
+        if isinstance(self._name, str) and self._os is not None:
             with suppress(OSError):
                 self._os.unlink(self._name)
+
+    def finish(self) -> None:
+        """The last connection is gone; nothing else is left here."""
 
 
 class SocketRuntime:
@@ -73,6 +76,10 @@ class SocketRuntime:
     def discard(self, handle: Any) -> None:
         """Close a handle, now."""
         handle.close()
+
+    def server_scope(self, server: Any) -> Any:
+        """No scope: tasks are kept some other way."""
+        return None
 
 
 def wanted_family(socket: Any, family: int | None) -> Any:

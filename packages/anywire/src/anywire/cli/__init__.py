@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ._arguments import parse_arguments
-from ._complaint import INTERRUPTED, OK, Complaint
+from ._complaint import FAILED, INTERRUPTED, Complaint
 
 __all__ = ["main"]
 
@@ -33,4 +33,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough. Nothing is left to be flushed at exit into a closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sysconfig
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -41,6 +42,8 @@ def demo(chosen: Any) -> int:
         raise Complaint(f"there are no files under {root}; say another folder with --root", USAGE)
     size = chosen.size if chosen.size is not None else QUICK_SIZE if chosen.quick else FULL_SIZE
     results = []
+    # SIGTERM ends it as Ctrl-C does: the server's process and the temporary folder go too.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with Reporter() as reporter:
         material = prepare(tree, size, reporter)
         for name in backends:

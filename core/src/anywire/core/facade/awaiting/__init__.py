@@ -9,7 +9,7 @@ from __future__ import annotations
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
 from ._messages import IncomingMessage, ServerResponse
-from ._runtime import AwaitingPump, Listener, Runtime, Waiter
+from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket
 
@@ -18,6 +18,7 @@ __all__ = [
     "Api",
     "AwaitingPump",
     "ClientRequest",
+    "Hold",
     "IncomingMessage",
     "Listener",
     "Runtime",

@@ -16,14 +16,16 @@ from ..._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 from ..._pump import FOREVER
 from ..._settings import SETTINGS
 from ._messages import DISCARD, FAIRNESS, IncomingMessage
+from ._runtime import Hold
 from ._socket import Socket
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ..._client_agent import ClientAgent
+    from ..._lease import Lease
     from ..._options import RequestOptions
-    from ._runtime import Runtime
+    from ._runtime import Runtime, Waiter
 
 __all__ = ["ClientRequest"]
 
@@ -34,11 +36,12 @@ class ClientRequest(_request.ClientRequest):
     ``await request`` and ``async with request as response`` wait for the response.
     """
 
-    __slots__ = ("_runtime", "_unchecked")
+    __slots__ = ("_runtime", "_unchecked", "_waiter")
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Runtime) -> None:
         self._runtime = runtime
         self._unchecked = 0
+        self._waiter: Waiter | Hold | None = None
         super().__init__(options, agent, runtime.now)
 
     # ---------------------------------------------------------------- sending
@@ -92,11 +95,15 @@ class ClientRequest(_request.ClientRequest):
         while (connection := self._connection) is not None and not self._over:
             pump: Any = connection.pump
             if pump.blocked:
-                await self._park(self._options.idle_timeout, "write")
+                await self._unblocked(pump)
             elif self._unchecked < FAIRNESS:
                 return True
             else:
-                await pump.wait(0.0)
+                try:
+                    await pump.wait(0.0)
+                except BaseException as problem:
+                    self._interrupted(problem)
+                    raise
             self._unchecked = 0
             if connection.bytes_received or connection.lost:
                 if self._advance() is not None:
@@ -147,14 +154,19 @@ class ClientRequest(_request.ClientRequest):
             self.end_nowait()
         if self._head:
             self.flush_headers_nowait()
+        due: float | None = None
         while True:
             message = self._advance()
             if message is not None or (message := self.res) is not None:
                 return message  # type: ignore[return-value]  # made by our own class
             if self._connection is None:
                 await self._acquire()
-            else:
-                await self._park(self._options.head_timeout, "head")
+                continue
+            if due is None:
+                due = self._due(self._options.head_timeout)
+            elif due != FOREVER and self._now() >= due:  # whatever trickled in meanwhile
+                raise self._expired("head", self._options.head_timeout)
+            await self._park(due)
 
     def _take_over(self) -> tuple[IncomingMessage, Socket, bytes]:
         assert self._switched is not None and self._connection is not None
@@ -219,28 +231,35 @@ class ClientRequest(_request.ClientRequest):
 
     # ---------------------------------------------------------------- waiting
 
-    async def _park(self, limit: float | None, phase: str) -> None:
-        """Wait for anything to happen, `limit` seconds at most."""
-        connection = self._connection
-        assert connection is not None
-        due = self._deadline or FOREVER
-        if limit:
-            due = min(due, self._now() + limit)
+    async def _park(self, due: float) -> None:
+        """Wait for anything to happen, until `due` at most."""
+        assert self._connection is not None
         try:
-            await connection.pump.wait(due)  # type: ignore[attr-defined]
+            await self._connection.pump.wait(due)  # type: ignore[attr-defined]
         except BaseException as problem:
             self._interrupted(problem)
             raise
-        if due != FOREVER and self._now() >= due and not connection.bytes_received:
-            raise self._expired(phase)
-        if self._deadline is not None and self._now() >= self._deadline:
-            raise self._expired(phase)
 
-    def _expired(self, phase: str) -> AnywireError:
+    async def _unblocked(self, pump: Any) -> None:
+        """Wait while the transport takes no more. ``idle_timeout`` is for a peer that takes nothing at all."""
+        limit = self._options.idle_timeout
+        due = self._due(limit)
+        left = pump.unsent
+        await self._park(due)
+        if due == FOREVER or not pump.blocked or (now := self._now()) < due:
+            return
+        if pump.unsent >= left or (self._deadline is not None and now >= self._deadline):
+            raise self._expired("write", limit)
+
+    def _expired(self, phase: str, limit: float | None) -> AnywireError:
         total = self._deadline is not None and self._now() >= self._deadline
-        what = f"deadline of {self._options.deadline} s" if total else f"{phase} limit"
-        error = TimedOut(f"{self._method} {self.protocol}//{self.host}{self._path}: {what} reached", phase=phase)
-        error.elapsed = self._options.deadline if total else None
+        if total:
+            limit = self._options.deadline
+        what = "deadline" if total else f"{phase} limit"
+        error = TimedOut(
+            f"{self._method} {self.protocol}//{self.host}{self._path}: {what} of {limit} s reached", phase=phase
+        )
+        error.elapsed = limit
         return self._fail(error)
 
     def _interrupted(self, problem: BaseException) -> None:
@@ -270,7 +289,7 @@ class ClientRequest(_request.ClientRequest):
             lease = self._lease
             connection: ClientConnection
             if lease is None:  # create_connection instead of an agent (MOD-37)
-                connection = await self._open()
+                connection = await self._open(None)
                 break
             agent: Any = self.agent
             if lease.state == ASSIGNED:
@@ -283,19 +302,19 @@ class ClientRequest(_request.ClientRequest):
                 agent.retry(lease, runtime.now())
                 self._settle()
             elif lease.state == OPEN:
-                connection = await self._open()
+                connection = await self._open(lease)
                 if agent.opened(lease, connection, runtime.now()):
                     break
                 self._settle()
             elif lease.state == QUEUED:
-                waiter = lease.waiter = runtime.waiter()
+                waiter = self._waiter = lease.waiter = runtime.waiter()
                 due = self._due(options.queue_timeout)
                 try:
                     await waiter.wait(due)
                 finally:
-                    lease.waiter = None
+                    self._waiter = lease.waiter = None
                 if lease.state == QUEUED and runtime.now() >= due:
-                    raise self._expired("queue")
+                    raise self._expired("queue", options.queue_timeout)
             else:
                 raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))  # type: ignore[arg-type]
         self._attach(connection, lease is not None and lease.reused)
@@ -308,15 +327,32 @@ class ClientRequest(_request.ClientRequest):
         due = self._deadline or FOREVER
         return min(due, self._now() + limit) if limit else due
 
-    async def _open(self) -> ClientConnection:
+    async def _open(self, lease: Lease[Any, Any] | None) -> ClientConnection:
         """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it."""
         connection = self._new_connection()
-        due = self._due(self._options.connect_timeout or self._options.timeout)
-        if due == FOREVER:
-            await self._connect(connection)
-        elif not await self._runtime.within(due - self._now(), self._connect(connection)):
-            raise self._expired("connect")
+        limit = self._options.connect_timeout or self._options.timeout
+        hold = self._waiter = Hold()
+        if lease is not None:
+            lease.waiter = hold
+        try:
+            done = await self._runtime.within(self._due(limit) - self._now(), self._connect(connection), hold)
+        finally:
+            self._waiter = None
+            if lease is not None:
+                lease.waiter = None
+        if not done:
+            if self._error is not None:
+                raise self._error
+            if lease is not None and lease.error is not None:
+                raise self._fail(lease.error)  # type: ignore[arg-type]
+            raise self._expired("connect", limit)
         return connection
+
+    def _release(self, connection: ClientConnection | None) -> None:
+        """As the base class; and a wait for a connection ends."""
+        super()._release(connection)
+        if self._waiter is not None:
+            self._waiter.wake()
 
     def _new_connection(self) -> ClientConnection:
         options = self._options

@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import _incoming, _response
-from ..._errors import AnywireError, ArgumentTypeError, TimedOut, TruncatedError
+from ..._errors import AnywireError, ArgumentTypeError, TruncatedError
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ..._emitter import Listener
+
 __all__ = ["FAIRNESS", "IncomingMessage", "ServerResponse"]
 
 FAIRNESS = 65536
 """Bytes one task may write before it lets others run, and looks whether the peer answered (ASK-28)."""
+
+GONE = frozenset({"aborted", "close"})
+"""Events that tell of a peer that went away: whoever listens wants to hear of it while nobody waits."""
 
 DISCARD = 65536
 """Most bytes of an unread response that are read for the sake of its connection (ASK-7)."""
@@ -25,6 +30,11 @@ class IncomingMessage(_incoming.IncomingMessage):
     """A received request or response; its body is read with ``async for``, :meth:`read` or :meth:`resume`."""
 
     __slots__ = ()
+
+    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
+        super()._add_listener(event, listener, once=once, prepend=prepend)
+        if event in GONE:
+            self._connection.pump.watch()  # type: ignore[attr-defined]
 
     def __aiter__(self) -> Self:
         return self
@@ -105,23 +115,31 @@ class IncomingMessage(_incoming.IncomingMessage):
         if req is None:
             await pump.wait(FOREVER)
             return
-        due = req._deadline or FOREVER
+        parser = self._connection._parser
         limit = req._options.idle_timeout
-        if limit:
-            due = min(due, req._now() + limit)
+        due = req._due(limit)
+        had = parser.buffered
         try:
             await pump.wait(due)
         except BaseException as problem:
             req._interrupted(problem)
             raise
-        if due != FOREVER and (now := req._now()) >= due and not self._connection._parser.buffered:
-            raise req._fail(TimedOut(f"no more of the response body in time at {now:.3f}", phase="body"))
+        if due == FOREVER or (now := req._now()) < due or self._connection.eof:
+            return
+        # Input restarts the idle limit, and never the deadline.
+        if parser.buffered == had or (req._deadline is not None and now >= req._deadline):
+            raise req._expired("body", limit)
 
 
 class ServerResponse(_response.ServerResponse):
     """The response to one request."""
 
     __slots__ = ()
+
+    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
+        super()._add_listener(event, listener, once=once, prepend=prepend)
+        if event in GONE:
+            self._connection.pump.watch()
 
     async def write(self, chunk: Any) -> bool:
         """Send a piece of body; returns once the queue is below its high-water mark (RES-39).

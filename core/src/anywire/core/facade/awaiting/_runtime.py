@@ -11,7 +11,7 @@ from ..._pump import Feed, Pump
 if TYPE_CHECKING:
     from ._server import Server
 
-__all__ = ["AwaitingPump", "Listener", "Runtime", "Waiter"]
+__all__ = ["AwaitingPump", "Hold", "Listener", "Runtime", "Waiter"]
 
 
 class AwaitingPump(Pump, Protocol):
@@ -24,8 +24,14 @@ class AwaitingPump(Pump, Protocol):
         """Park until something happened: input, FIN, error, writable, a deadline, a kick.
 
         Resumes reading if the feed wants it, and arms the timer for the earlier of `due` and
-        the feed's own deadline. With `due` in the past it is a checkpoint and nothing more.
-        Several tasks may wait at once; all are woken. Spurious wake-ups are allowed.
+        the feed's own deadline. With `due` in the past it lets others run, takes in what has
+        arrived, and returns. Several tasks may wait at once; all are woken. Spurious wake-ups are allowed.
+        """
+
+    def watch(self) -> None:
+        """Somebody listens for the end of this exchange: notice the peer's while nobody waits (SRV-25).
+
+        Does nothing where input is always watched for.
         """
 
 
@@ -37,6 +43,20 @@ class Waiter(Protocol):
 
     async def wait(self, due: float) -> None:
         """Sleep until woken or until `due`."""
+
+
+class Hold:
+    """A grip on work that runs within limits, to end it from outside. Sits where a waiter does."""
+
+    __slots__ = ("cancel",)
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], object] | None = None
+
+    def wake(self) -> None:
+        """End the work, if it runs."""
+        if self.cancel is not None:
+            self.cancel()
 
 
 class Listener(Protocol):
@@ -61,8 +81,11 @@ class Runtime(Protocol):
     def waiter(self) -> Waiter:
         """A new waiter."""
 
-    async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
-        """Run `work` for at most `seconds`; False if it was cut off. Errors of `work` pass through."""
+    async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
+        """Run `work` for at most `seconds` (``inf`` for no limit); False if it was cut off.
+
+        While it runs, ``hold.cancel`` cuts it off. Errors of `work` pass through.
+        """
 
     async def resolve(
         self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
@@ -89,3 +112,9 @@ class Runtime(Protocol):
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
         """Run `coroutine` in the background for as long as it takes. Returns what cancels it."""
+
+    def server_scope(self, server: Server) -> Any:
+        """What ``async with server`` opens and closes, where tasks are structured: an async context manager, or None.
+
+        Leaving it closes the server with its ``grace``, and nothing that serves it outlives that.
+        """

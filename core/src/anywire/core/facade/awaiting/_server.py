@@ -36,7 +36,7 @@ class Server(_server.Server):
     An async context manager: leaving it closes the server with :attr:`grace`.
     """
 
-    __slots__ = ("_closed", "_listener", "_runtime", "grace", "secure")
+    __slots__ = ("_closed", "_listener", "_runtime", "grace", "scope", "secure")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Server(_server.Server):
         self._runtime = runtime
         self._listener: Listener | None = None
         self._closed: Any = None
+        self.scope: Any = None
         self.grace: float | None = 10.0
 
     # ---------------------------------------------------------------- listening
@@ -176,9 +177,9 @@ class Server(_server.Server):
 
     async def _drain(self, runtime: Runtime, grace: float) -> None:
         start = runtime.now()
-        await self._gone(runtime, start + min(grace, IDLE_GRACE))
-        self.close_idle_connections()
         try:
+            await self._gone(runtime, start + min(grace, IDLE_GRACE))
+            self.close_idle_connections()
             await self._gone(runtime, start + grace)
         finally:
             # A handler that waits for something else would otherwise outlive its server.
@@ -220,13 +221,20 @@ class Server(_server.Server):
         return count
 
     async def __aenter__(self) -> Self:
+        scope = self._runtime().server_scope(self)
+        if scope is not None:
+            await scope.__aenter__()
+            self.scope = scope
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
+        if self.scope is not None:
+            return await self.scope.__aexit__(kind, error, traceback)  # type: ignore[no-any-return]
         if self._listener is not None or self.connections:
             await self.close(self.grace)
+        return None
 
     # ---------------------------------------------------------------- one connection
 
@@ -283,8 +291,6 @@ class Server(_server.Server):
             elif isinstance(event, IncomingMessage):
                 if not event.complete or connection.idle_timeout:
                     pump.kick()  # the handler may never wait on us, and its clock runs all the same
-                if connection.eof:
-                    self._runtime().spawn(self._notice_later(connection))
                 await self._exchange(connection, event)
                 if connection.message is None:
                     continue  # answered, and ready for the next
@@ -298,12 +304,6 @@ class Server(_server.Server):
                 return
             else:
                 await self._client_error(connection, event)
-
-    async def _notice_later(self, connection: ServerConnection) -> None:
-        """The FIN came with the request: SRV-27 holds from the next turn on, for what is answered at once goes out."""
-        pump: Any = connection.pump
-        await pump.wait(0.0)
-        connection.notice()
 
     async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""

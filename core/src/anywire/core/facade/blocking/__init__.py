@@ -10,26 +10,34 @@ from __future__ import annotations
 
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest, Connecting, CutShort
+from ._guard import GuardedAgent
 from ._messages import IncomingMessage, ServerResponse
+from ._roster import TICK, Roster, Timers
 from ._runtime import BlockingPump, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket
+from ._sockets import SocketConnector
 from ._transport import SocketPump
 
 __all__ = [
+    "TICK",
     "Agent",
     "Api",
     "BlockingPump",
     "ClientRequest",
     "Connecting",
     "CutShort",
+    "GuardedAgent",
     "IncomingMessage",
     "Listener",
+    "Roster",
     "Runtime",
     "SecureAgent",
     "Server",
     "ServerResponse",
     "Socket",
+    "SocketConnector",
     "SocketPump",
+    "Timers",
     "Waiter",
 ]

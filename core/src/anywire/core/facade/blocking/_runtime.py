@@ -42,7 +42,7 @@ class Waiter(Protocol):
     def wake(self) -> None:
         """Wake the sleeper; idempotent, and remembered until somebody sleeps."""
 
-    def wait(self, due: float) -> None:
+    def wait(self, due: float) -> object:
         """Sleep until woken or until `due`. Spurious wake-ups are allowed."""
 
 

@@ -261,15 +261,15 @@ class Server(_server.Server):
     def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
         pump: Any = connection.pump
-        try:
-            going = self.greet(connection)
-            while going:
+        going = self.greet(connection)
+        while going:
+            try:
                 pump.wait(FOREVER)
-                going = self.step(connection)
-        except BaseException:
-            connection.destroy()
-            self._over(connection, pump)
-            raise
+            except BaseException:
+                connection.destroy()
+                self._over(connection, pump)
+                raise
+            going = self.step(connection)
 
     def greet(self, connection: ServerConnection) -> bool:
         """Begin with a connection: ``connection`` listeners, then :meth:`step`."""

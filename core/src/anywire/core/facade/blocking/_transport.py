@@ -219,6 +219,12 @@ class SocketPump:
             self._gone()
             self.feed.receive_lost(None)
 
+    def take(self) -> Any:
+        """The socket, for TLS to be spoken over it; this pump is no more."""
+        sock = self.socket.socket(fileno=self.sock.detach())
+        self.abort()
+        return sock
+
     # ---------------------------------------------------------------- the rest
 
     def info(self, name: str) -> Any:

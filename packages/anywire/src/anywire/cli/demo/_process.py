@@ -41,12 +41,14 @@ class OriginProcess:
             "uvloop": options.uvloop,
         }
         command = [sys.executable, "-m", "anywire.cli.demo.origin", json.dumps(told)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # Its own session: Ctrl-C goes to the whole foreground group, and is for us to act upon.
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         self.status: int | None = None
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise Complaint(f"the demo's server ended with status {self._process.wait()} before it was ready")
+            self.__exit__()
+            raise Complaint(f"the demo's server ended with status {self.status} before it was ready")
         self.port = int(line)
 
     def __enter__(self) -> Self:

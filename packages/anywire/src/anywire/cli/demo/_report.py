@@ -42,9 +42,11 @@ class Phase:
             self._progress.update(self._task, completed=self.done)
 
     def finish(self) -> None:
-        """Take the bar away."""
+        """Show where it ended, and take the bar away."""
         if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=self.done, refresh=True)
             self._progress.remove_task(self._task)
+            self._progress.refresh()
 
 
 class Reporter:
@@ -94,7 +96,7 @@ class Reporter:
             yield phase
         finally:
             phase.finish()
-            self.line(title, f"{phase.note}  {time.perf_counter() - start:.1f} s".lstrip())
+            self.line(title, f"{phase.note or 'not finished'}  {time.perf_counter() - start:.1f} s")
 
     def table(self, results: Sequence[Result]) -> None:
         """What came of it, a column for each backend, and then every error."""

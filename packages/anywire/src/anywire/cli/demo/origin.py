@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 from anywire.cli._backends import load
@@ -14,8 +13,6 @@ __all__ = ["main"]
 def main() -> None:
     """Serve until stdin ends."""
     backend, options = from_arguments(sys.argv[1])
-    # Ctrl-C goes to the whole foreground group. It is for the demo, which then lets us know through stdin.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     load(backend).serve_demo(options, lambda port: print(port, flush=True))
 
 

@@ -1,0 +1,213 @@
+"""The pump: a non-blocking socket that several threads may hold, and one lock per pump around what they do with it.
+
+The lock is never held while a thread sleeps, and observers are told after it is
+released. **Only the owner closes a descriptor**: while anybody sleeps on it, whoever
+gives the transport up shuts it down and wakes the sleepers, and the last one to leave
+closes it. Else the number could be somebody else's socket by the time a poll returns.
+
+A server's pumps belong to a crew (``_crew``). While no thread holds one, the crew's
+poller watches it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from anywire.core import FOREVER
+from anywire.core.facade.blocking import SocketPump
+
+from ._sleep import Sleeper, borrow, generation, give_back
+
+if TYPE_CHECKING:
+    from anywire.core import Feed
+
+__all__ = ["Pump"]
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds a peer that does not read may delay :meth:`Pump.close`."""
+
+READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Pump(SocketPump):
+    """See ``anywire.core.facade.blocking.BlockingPump`` for the contract."""
+
+    __slots__ = ("_generation", "_sleepers", "armed", "crew", "fd", "greeted", "held", "kicked", "lock")
+
+    socket = socket
+    would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+    def __init__(self, sock: Any, feed: Feed, *, tls: bool = False) -> None:
+        super().__init__(sock, feed, tls=tls)
+        self.fd: int = sock.fileno()
+        self.lock = threading.RLock()
+        self.crew: Any = None
+        # For the crew, under its lock: a thread has it; look again; when its timer is set for; it was greeted.
+        self.held = False
+        self.kicked = False
+        self.armed = FOREVER
+        self.greeted = False
+        self._sleepers: list[Sleeper] = []
+        self._generation = generation()
+
+    # ---------------------------------------------------------------- waiting
+
+    def wait(self, due: float) -> None:
+        """Sleep until something happened, or until `due`; with `due` in the past take in what is there."""
+        feed = self.feed
+        with self.lock:
+            if self.closed or self._broken is not None or self._is_foreign():
+                mask = -1
+            elif due <= 0.0:
+                mask = select.POLLIN if not self.ended and feed.want_read else -1
+            else:
+                mask = self.interest()
+                due = min(due, feed.next_deadline(monotonic()))
+                sleeper = borrow()
+                self._sleepers.append(sleeper)
+        if mask < 0 or due <= 0.0:
+            self.take_in(mask > 0, False)
+            return
+        events = 0
+        try:
+            for _, events in sleeper.sleep(due, ((self.fd, mask),)):
+                pass
+        finally:
+            with self.lock:
+                self._sleepers.remove(sleeper)
+                if self.closed and not self._sleepers:
+                    self.sock.close()
+            give_back(sleeper)
+        self.take_in(bool(events & READABLE), bool(events & select.POLLOUT))
+        if not events and monotonic() >= due:
+            feed.handle_deadline(monotonic())
+
+    def interest(self) -> int:
+        """What to poll for."""
+        mask = select.POLLIN if not self.ended and self.feed.want_read else 0
+        return mask | select.POLLOUT if self._queue else mask
+
+    def take_in(self, readable: bool, writable: bool) -> None:
+        """Read and send what can be, and tell observers of an end."""
+        flushed = False
+        with self.lock:
+            if self._broken is not None:
+                self._fall()
+            if readable and not self.closed:
+                if self.ended:
+                    self._lose(None)  # both directions are shut, and polling says so for ever
+                else:
+                    self._receive()
+            if writable and not self.closed:
+                flushed = self._transmit()
+            told = self.ended or self.closed
+        if told:
+            self.feed.notice()
+        if flushed:
+            self.feed.flushed()
+
+    def kick(self) -> None:
+        """Wake whoever waits, and look at the deadlines again."""
+        with self.lock:
+            for sleeper in self._sleepers:
+                sleeper.wake()
+        if self.crew is not None:
+            self.crew.kicked(self)
+
+    def watch(self) -> None:
+        """Notice the peer's end while nobody waits: the crew's poller does, if this pump is a server's."""
+        if self.crew is not None:
+            self.crew.watch(self)
+
+    def look_for_end(self) -> None:
+        """The peer hung up while a handler is busy elsewhere: is anything left to be read before that?"""
+        with self.lock:
+            if self.closed or self.ended:
+                return
+            try:
+                if not self.tls and self.sock.recv(1, socket.MSG_PEEK):
+                    return
+                self.ended = True
+                self.feed.receive_eof()
+            except self.would_block:
+                return
+            except OSError as error:
+                self._lose(error)
+        self.feed.notice()
+
+    def readable(self) -> bool:
+        """Did anything arrive since the last wait? Costs one poll."""
+        if self.closed or self.ended or self._broken is not None or self._is_foreign():
+            return True
+        sleeper = borrow()
+        try:
+            # 1.0 is long ago: it does not sleep.
+            if not sleeper.sleep(1.0, ((self.fd, select.POLLIN),)):
+                return False
+        finally:
+            give_back(sleeper)
+        # Session tickets of TLS are not data, so only a read can tell.
+        return not self.tls or self._receive()
+
+    # ---------------------------------------------------------------- sending and ending
+
+    def flush(self) -> None:
+        """One send for everything that is queued."""
+        with self.lock:
+            if not self._is_foreign():
+                super().flush()
+
+    def half_close(self) -> None:
+        """FIN after what is queued; over TLS the whole connection."""
+        with self.lock:
+            super().half_close()
+
+    def close(self) -> None:
+        """Let what is queued go out, for seconds at most, then close."""
+        with self.lock:
+            super().close()
+        due = monotonic() + CLOSE_TIMEOUT
+        while not self.closed and monotonic() < due:
+            self.wait(due)
+        self.abort()
+
+    def abort(self) -> None:
+        """Gone, now."""
+        with self.lock:
+            super().abort()
+
+    def _finish(self) -> None:
+        if self._is_foreign():
+            self.abort()
+        else:
+            super()._finish()
+
+    def _gone(self) -> None:
+        if self.crew is not None:
+            self.crew.forget(self)
+        if self._sleepers:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            for sleeper in self._sleepers:
+                sleeper.wake()
+        else:
+            self.sock.close()
+        if self.crew is not None:
+            self.crew.kicked(self)
+
+    def _is_foreign(self) -> bool:
+        """The parent's, and we are a forked child."""
+        if self._generation == generation():
+            return False
+        if not self.closed:
+            self._generation = generation()
+            self.lock = threading.RLock()
+            self._sleepers.clear()
+            self.abort()
+        return True

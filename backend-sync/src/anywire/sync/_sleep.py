@@ -1,0 +1,110 @@
+"""How a thread sleeps: in a poll of its own that other threads can end. And what a fork leaves behind.
+
+``poll``, not ``select``, so descriptors above 1024 work. Sleepers are kept for the next
+one to use; who wakes one late wakes somebody for nothing, which is allowed everywhere.
+
+A forked child has the parent's descriptors, but not its threads, and must never write
+to a socket of the parent's (ASK-10). So everything here belongs to a *generation*, and
+the child begins a new one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import weakref
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from anywire.core import FOREVER
+
+__all__ = ["Sleeper", "borrow", "forked", "generation"]
+
+LONGEST = 86400.0
+"""Seconds of one poll: more overflows."""
+
+
+class Sleeper:
+    """A poll object, and a descriptor that ends its poll."""
+
+    __slots__ = ("_fds", "_poll", "_reader", "_writer")
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._fds: dict[int, int] = {}
+        self._poll = select.poll()
+        self._poll.register(self._reader, select.POLLIN)
+
+    def wake(self) -> None:
+        """End the poll, or the next one. From any thread."""
+        try:
+            os.write(self._writer, b"!")
+        except BlockingIOError:
+            pass  # as awake as can be
+
+    def sleep(self, due: float, wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Sleep until a descriptor is ready for what is wanted, until `due`, or until woken.
+
+        Returns:
+            ``(descriptor, events)`` of those that are ready.
+        """
+        fds = dict(wanted)
+        if fds != self._fds:
+            for fd in self._fds.keys() - fds.keys():
+                self._poll.unregister(fd)
+            for fd, mask in fds.items():
+                self._poll.register(fd, mask)
+            self._fds = fds
+        timeout = None if due == FOREVER else max(0.0, min(due - monotonic(), LONGEST) * 1000.0)
+        ready = self._poll.poll(timeout)
+        for index, (fd, _) in enumerate(ready):
+            if fd == self._reader:
+                os.read(fd, 4096)
+                del ready[index]
+                break
+        return ready
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+_free: list[Sleeper] = []
+_generation = [0]
+forked: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Objects whose ``forked()`` is called in a child."""
+
+
+def borrow() -> Sleeper:
+    """A sleeper, until :func:`give_back`."""
+    try:
+        return _free.pop()
+    except IndexError:
+        return Sleeper()
+
+
+def give_back(sleeper: Sleeper) -> None:
+    """It may be used again."""
+    _free.append(sleeper)
+
+
+def generation() -> int:
+    """Another one in a forked child."""
+    return _generation[0]
+
+
+def _begin_anew() -> None:
+    _generation[0] += 1
+    for sleeper in _free:
+        sleeper.close()
+    _free.clear()
+    for each in list(forked):
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,196 @@
+"""The pump: one non-blocking socket, read by the task that waits, written by whoever flushes.
+
+**Reading.** The first task that waits is the *reader*: it parks in trio's
+``wait_readable`` and takes in what comes. Others that wait meanwhile park behind it
+(trio allows one task per descriptor and direction) and are woken with it, also when it
+is cancelled, so that one of them reads on. Nobody reads while nobody waits; whoever
+wants to hear of the peer's end all the same calls :meth:`Pump.watch`, which gives the
+connection a task of its own in its server's nursery, until it ends.
+
+**Writing.** What the kernel does not take at once is sent by a task of its own, which
+then ends: only so can a request keep an ear on the answer while its upload is stuck. It
+costs nothing that shows, for the kernel wants more only when a third of its buffer is
+free.
+
+**Waking.** ``notify_closing`` wakes reader and writer without closing anything; they
+look again. A cancel scope around each wait would cost as much as the wait, and one
+around a handler would be the handler's too. All deadlines are the :class:`Clock`'s.
+
+**The end.** Closing is synchronous. Observers hear of it a moment later, from the clock,
+because whoever closes may be in the middle of something.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+from anywire.core import FOREVER
+from anywire.core.facade.blocking import SocketPump
+from trio.lowlevel import ParkingLot, checkpoint, notify_closing, spawn_system_task, wait_readable, wait_writable
+
+if TYPE_CHECKING:
+    from anywire.core import Feed
+
+    from ._clock import Clock, Entry
+
+__all__ = ["Pump"]
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds a peer that does not read may delay :meth:`Pump.close`."""
+
+SOON = -FOREVER
+
+
+class Pump(SocketPump):
+    """See ``anywire.core.facade.awaiting.AwaitingPump`` for the contract."""
+
+    __slots__ = ("_clock", "_due", "_entry", "_lot", "_nursery", "_reading", "_watched", "_writing")
+
+    socket = socket
+    would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+    def __init__(self, sock: socket.socket, feed: Feed, clock: Clock, nursery: trio.Nursery | None = None) -> None:
+        super().__init__(sock, feed, tls=isinstance(sock, ssl.SSLSocket))
+        self._clock = clock
+        self._nursery = nursery  # servers only
+        self._entry: Entry | None = None
+        self._due = FOREVER
+        self._lot: ParkingLot | None = None
+        self._reading = False
+        self._writing = False
+        self._watched = False
+
+    # ---------------------------------------------------------------- waiting
+
+    async def wait(self, due: float) -> None:
+        """Park until something happened, or until `due`; if that is past, look what came and let others run."""
+        if due <= 0.0 or self.closed:
+            if self._hungry():
+                self._take()
+            await checkpoint()
+            return
+        self._arm(min(due, self.feed.next_deadline(trio.current_time())))
+        if self._reading or not self._hungry():
+            if self._lot is None:
+                self._lot = ParkingLot()
+            await self._lot.park()
+            return
+        self._reading = True
+        try:
+            await wait_readable(self.sock)
+            if not self.closed:
+                self._take()
+        except trio.ClosedResourceError:
+            pass  # woken: look again
+        finally:
+            self._reading = False
+            if self._lot:
+                self._lot.unpark_all()
+
+    def kick(self) -> None:
+        """Wake whoever waits, and look at the deadlines again."""
+        if self._reading or self._lot:
+            self._wake()
+        else:
+            self._arm(self.feed.next_deadline(trio.current_time()))
+
+    def _wake(self) -> None:
+        if self._lot:
+            self._lot.unpark_all()
+        if self._reading or self._writing:
+            with suppress(RuntimeError):  # this run is over
+                notify_closing(self.sock)
+
+    def watch(self) -> None:
+        """Notice the peer's end although nobody waits, from now on. Only servers promise that."""
+        if self._nursery is not None and not (self._watched or self.closed):
+            self._watched = True
+            self._nursery.start_soon(self._watch)
+
+    async def _watch(self) -> None:
+        while not (self.closed or self.ended):
+            await self.wait(FOREVER)
+
+    # ---------------------------------------------------------------- time
+
+    def _arm(self, deadline: float) -> None:
+        if deadline < self._due and not self._closing and not self.closed:
+            self._set(deadline)
+
+    def _set(self, deadline: float) -> None:
+        if self._entry is not None:
+            self._clock.disarm(self._entry)
+        self._due = deadline
+        self._entry = self._clock.arm(deadline, self.strike)
+
+    def strike(self) -> None:
+        """Called by the clock, at or after the deadline it was given."""
+        self._entry = None
+        self._due = FOREVER
+        if self._broken is not None:
+            self._fall()
+        if self.closed:
+            self.feed.notice()
+        elif self._closing:
+            self.abort()
+        else:
+            self.feed.handle_deadline(trio.current_time())
+            self.kick()  # who waits arms again
+
+    # ---------------------------------------------------------------- reading and writing
+
+    def _hungry(self) -> bool:
+        return not (self.ended or self.closed or self._closing) and self.feed.want_read
+
+    def _take(self) -> None:
+        if self._receive() and self.ended:
+            self._clock.guard(self.feed.notice)
+
+    def readable(self) -> bool:
+        """Did anything arrive? Session tickets of TLS are not data, so there only a read can tell."""
+        if not self._hungry():
+            return True
+        if self.tls:
+            return self._receive()
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def _backlogged(self) -> None:
+        if not self._writing:
+            self._writing = True
+            spawn_system_task(self._send_rest)
+
+    async def _send_rest(self) -> None:
+        while self._queue:
+            with suppress(trio.ClosedResourceError):  # woken: look again
+                await wait_writable(self.sock)
+                if self._transmit():
+                    self._clock.guard(self.feed.flushed)
+        self._writing = False
+        self._wake()
+
+    def _broke(self) -> None:
+        self._set(SOON)
+
+    # ---------------------------------------------------------------- ending
+
+    def close(self) -> None:
+        """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
+        super().close()
+        if not self.closed and self._broken is None:
+            self._set(trio.current_time() + CLOSE_TIMEOUT)
+            self._wake()
+
+    def _gone(self) -> None:
+        self._wake()
+        self.sock.close()
+        self._set(SOON)
