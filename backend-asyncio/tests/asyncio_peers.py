@@ -206,6 +206,26 @@ async def dial(
         await turns()
 
 
+@asynccontextmanager
+async def unanswered_port() -> AsyncIterator[int]:
+    """A port whose accept queue is full: the kernel does not answer, so a connect waits."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = []
+        try:
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.1", port))
+                fillers.append(filler)
+            yield port
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
 async def ask(port: int, request: bytes) -> bytes:
     """Send `request`; everything the server says until it closes."""
     async with dial(port) as wire:

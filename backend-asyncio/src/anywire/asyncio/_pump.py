@@ -244,6 +244,8 @@ class Pump(asyncio.Protocol):
         if self.closed or self._closing:
             return
         self._closing = True
+        if self._transport.is_closing():
+            return  # asyncio was faster, and its TLS transport does not stand a second close()
         self.flush()
         try:
             self._transport.close()

@@ -5,8 +5,8 @@ released. **Only the owner closes a descriptor**: while anybody sleeps on it, wh
 gives the transport up shuts it down and wakes the sleepers, and the last one to leave
 closes it. Else the number could be somebody else's socket by the time a poll returns.
 
-A server's pumps belong to a crew (``_crew``). While no thread holds one, the crew's
-poller watches it.
+A server's pumps have a post in its crew: while no thread holds one, the crew's poller
+watches it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 class Pump(SocketPump):
     """See ``anywire.core.facade.blocking.BlockingPump`` for the contract."""
 
-    __slots__ = ("_generation", "_sleepers", "armed", "crew", "fd", "greeted", "held", "kicked", "lock")
+    __slots__ = ("_generation", "_sleepers", "fd", "lock", "post")
 
     socket = socket
     would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -47,12 +47,7 @@ class Pump(SocketPump):
         super().__init__(sock, feed, tls=tls)
         self.fd: int = sock.fileno()
         self.lock = threading.RLock()
-        self.crew: Any = None
-        # For the crew, under its lock: a thread has it; look again; when its timer is set for; it was greeted.
-        self.held = False
-        self.kicked = False
-        self.armed = FOREVER
-        self.greeted = False
+        self.post: Any = None
         self._sleepers: list[Sleeper] = []
         self._generation = generation()
 
@@ -61,50 +56,48 @@ class Pump(SocketPump):
     def wait(self, due: float) -> None:
         """Sleep until something happened, or until `due`; with `due` in the past take in what is there."""
         feed = self.feed
+        if due <= 0.0 or self._is_foreign():
+            self.take_in(select.POLLIN if feed.want_read and not self.ended else 0)
+            return
+        sleeper = borrow()
+        events = mask = 0
         with self.lock:
-            if self.closed or self._broken is not None or self._is_foreign():
-                mask = -1
-            elif due <= 0.0:
-                mask = select.POLLIN if not self.ended and feed.want_read else -1
-            else:
+            awake = self.closed or self._broken is not None
+            if not awake:
                 mask = self.interest()
                 due = min(due, feed.next_deadline(monotonic()))
-                sleeper = borrow()
                 self._sleepers.append(sleeper)
-        if mask < 0 or due <= 0.0:
-            self.take_in(mask > 0, False)
-            return
-        events = 0
         try:
-            for _, events in sleeper.sleep(due, ((self.fd, mask),)):
-                pass
+            if not awake and (ready := sleeper.sleep(due, ((self.fd, mask),))):
+                events = ready[0][1]
         finally:
-            with self.lock:
-                self._sleepers.remove(sleeper)
-                if self.closed and not self._sleepers:
-                    self.sock.close()
+            if not awake:
+                with self.lock:
+                    self._sleepers.remove(sleeper)
+                    if self.closed and not self._sleepers:
+                        self.sock.close()
             give_back(sleeper)
-        self.take_in(bool(events & READABLE), bool(events & select.POLLOUT))
-        if not events and monotonic() >= due:
-            feed.handle_deadline(monotonic())
+        self.take_in(events)
+        if due != FOREVER and (now := monotonic()) >= due:
+            feed.handle_deadline(now)
 
     def interest(self) -> int:
         """What to poll for."""
         mask = select.POLLIN if not self.ended and self.feed.want_read else 0
         return mask | select.POLLOUT if self._queue else mask
 
-    def take_in(self, readable: bool, writable: bool) -> None:
-        """Read and send what can be, and tell observers of an end."""
+    def take_in(self, events: int) -> None:
+        """Read and send what `events` says can be, and tell observers of an end."""
         flushed = False
         with self.lock:
             if self._broken is not None:
                 self._fall()
-            if readable and not self.closed:
+            if events & READABLE and not self.closed:
                 if self.ended:
                     self._lose(None)  # both directions are shut, and polling says so for ever
                 else:
                     self._receive()
-            if writable and not self.closed:
+            if events & select.POLLOUT and not self.closed:
                 flushed = self._transmit()
             told = self.ended or self.closed
         if told:
@@ -114,16 +107,18 @@ class Pump(SocketPump):
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
+        if self._is_foreign():
+            return
         with self.lock:
             for sleeper in self._sleepers:
                 sleeper.wake()
-        if self.crew is not None:
-            self.crew.kicked(self)
+        if self.post is not None:
+            self.post.kick()
 
     def watch(self) -> None:
         """Notice the peer's end while nobody waits: the crew's poller does, if this pump is a server's."""
-        if self.crew is not None:
-            self.crew.watch(self)
+        if self.post is not None:
+            self.post.watch()
 
     def look_for_end(self) -> None:
         """The peer hung up while a handler is busy elsewhere: is anything left to be read before that?"""
@@ -143,12 +138,11 @@ class Pump(SocketPump):
 
     def readable(self) -> bool:
         """Did anything arrive since the last wait? Costs one poll."""
-        if self.closed or self.ended or self._broken is not None or self._is_foreign():
+        if self._is_foreign() or self.closed or self.ended or self._broken is not None:
             return True
         sleeper = borrow()
         try:
-            # 1.0 is long ago: it does not sleep.
-            if not sleeper.sleep(1.0, ((self.fd, select.POLLIN),)):
+            if not sleeper.sleep(0.0, ((self.fd, select.POLLIN),)):
                 return False
         finally:
             give_back(sleeper)
@@ -159,17 +153,20 @@ class Pump(SocketPump):
 
     def flush(self) -> None:
         """One send for everything that is queued."""
-        with self.lock:
-            if not self._is_foreign():
+        if not self._is_foreign():
+            with self.lock:
                 super().flush()
 
     def half_close(self) -> None:
         """FIN after what is queued; over TLS the whole connection."""
-        with self.lock:
-            super().half_close()
+        if not self._is_foreign():
+            with self.lock:
+                super().half_close()
 
     def close(self) -> None:
         """Let what is queued go out, for seconds at most, then close."""
+        if self._is_foreign():
+            return
         with self.lock:
             super().close()
         due = monotonic() + CLOSE_TIMEOUT
@@ -179,18 +176,14 @@ class Pump(SocketPump):
 
     def abort(self) -> None:
         """Gone, now."""
-        with self.lock:
-            super().abort()
-
-    def _finish(self) -> None:
-        if self._is_foreign():
-            self.abort()
-        else:
-            super()._finish()
+        if not self._is_foreign():
+            with self.lock:
+                super().abort()
 
     def _gone(self) -> None:
-        if self.crew is not None:
-            self.crew.forget(self)
+        post = self.post
+        if post is not None:
+            post.end()
         if self._sleepers:
             with suppress(OSError):
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
@@ -198,16 +191,16 @@ class Pump(SocketPump):
                 sleeper.wake()
         else:
             self.sock.close()
-        if self.crew is not None:
-            self.crew.kicked(self)
+        if post is not None:
+            post.kick()
 
     def _is_foreign(self) -> bool:
-        """The parent's, and we are a forked child."""
+        """The parent's, and we are a forked child: let go of it without a word to the peer."""
         if self._generation == generation():
             return False
-        if not self.closed:
-            self._generation = generation()
-            self.lock = threading.RLock()
-            self._sleepers.clear()
-            self.abort()
+        self._generation = generation()
+        self.lock = threading.RLock()  # who held it does not exist here
+        self._sleepers.clear()
+        self.post = None
+        self.abort()
         return True

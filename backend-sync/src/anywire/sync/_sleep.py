@@ -28,15 +28,15 @@ LONGEST = 86400.0
 class Sleeper:
     """A poll object, and a descriptor that ends its poll."""
 
-    __slots__ = ("_fds", "_poll", "_reader", "_writer")
+    __slots__ = ("_fds", "_poll", "_writer", "reader")
 
     def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
         self._fds: dict[int, int] = {}
         self._poll = select.poll()
-        self._poll.register(self._reader, select.POLLIN)
+        self._poll.register(self.reader, select.POLLIN)
 
     def wake(self) -> None:
         """End the poll, or the next one. From any thread."""
@@ -61,15 +61,19 @@ class Sleeper:
         timeout = None if due == FOREVER else max(0.0, min(due - monotonic(), LONGEST) * 1000.0)
         ready = self._poll.poll(timeout)
         for index, (fd, _) in enumerate(ready):
-            if fd == self._reader:
-                os.read(fd, 4096)
+            if fd == self.reader:
+                self.drain()
                 del ready[index]
                 break
         return ready
 
+    def drain(self) -> None:
+        """Forget that it was woken."""
+        os.read(self.reader, 4096)
+
     def close(self) -> None:
         """Close the descriptors."""
-        os.close(self._reader)
+        os.close(self.reader)
         os.close(self._writer)
 
 

@@ -7,9 +7,9 @@ import time
 
 from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
 from anywire.core.facade import install
-from anywire.core.facade.blocking import Agent, Api, ClientRequest, IncomingMessage, Server, ServerResponse, Socket
+from anywire.core.facade.blocking import IncomingMessage, ServerResponse, Socket
 
-from ._runtime import current_runtime
+from ._runtime import Agent, Api, ClientRequest, Server, runtime
 
 __all__ = [
     "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
@@ -23,7 +23,7 @@ max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
 configure(os.environ)
-_api = Api(current_runtime, time.time)
+_api = Api(runtime, time.time)
 install(__name__, _api)
 
 request = _api.request

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 from anywire.core.facade import install
-from anywire.core.facade.blocking import Api, SecureAgent
 
-from ._runtime import current_runtime
+from ._runtime import Api, SecureAgent, runtime
 
 # fmt: off
 from .http import (  # isort: skip
@@ -29,7 +28,7 @@ global_agent: SecureAgent
 max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
-_api = Api(current_runtime, time.time, secure=True)
+_api = Api(runtime, time.time, secure=True)
 install(__name__, _api)
 
 request = _api.request

@@ -25,7 +25,7 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 from anywire.core import FOREVER
@@ -34,8 +34,9 @@ from trio.lowlevel import ParkingLot, checkpoint, notify_closing, spawn_system_t
 
 if TYPE_CHECKING:
     from anywire.core import Feed
+    from anywire.core.facade import Deadline
 
-    from ._clock import Clock, Entry
+    from ._clock import Clock
 
 __all__ = ["Pump"]
 
@@ -48,16 +49,16 @@ SOON = -FOREVER
 class Pump(SocketPump):
     """See ``anywire.core.facade.awaiting.AwaitingPump`` for the contract."""
 
-    __slots__ = ("_clock", "_due", "_entry", "_lot", "_nursery", "_reading", "_watched", "_writing")
+    __slots__ = ("_armed", "_clock", "_due", "_lot", "_nursery", "_reading", "_watched", "_writing")
 
-    socket = socket
+    socket: ClassVar[Any] = socket
     would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
     def __init__(self, sock: socket.socket, feed: Feed, clock: Clock, nursery: trio.Nursery | None = None) -> None:
         super().__init__(sock, feed, tls=isinstance(sock, ssl.SSLSocket))
         self._clock = clock
         self._nursery = nursery  # servers only
-        self._entry: Entry | None = None
+        self._armed: Deadline | None = None
         self._due = FOREVER
         self._lot: ParkingLot | None = None
         self._reading = False
@@ -122,14 +123,11 @@ class Pump(SocketPump):
             self._set(deadline)
 
     def _set(self, deadline: float) -> None:
-        if self._entry is not None:
-            self._clock.disarm(self._entry)
         self._due = deadline
-        self._entry = self._clock.arm(deadline, self.strike)
+        self._armed = self._clock.arm(deadline, self.strike, self._armed)
 
     def strike(self) -> None:
         """Called by the clock, at or after the deadline it was given."""
-        self._entry = None
         self._due = FOREVER
         if self._broken is not None:
             self._fall()

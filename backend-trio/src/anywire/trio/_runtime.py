@@ -9,7 +9,6 @@ among trio's system tasks instead. A connection is one task, in a scope that
 from __future__ import annotations
 
 import contextvars
-import errno
 import os
 import socket
 import ssl
@@ -17,35 +16,25 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import trio
-from anywire.core import FOREVER, NOBODY, Address, StateError, addresses_from_lookup, client_context, server_context
-from anywire.core.facade import (
-    Listening,
-    SocketRuntime,
-    connect_outcome,
-    listening_sockets,
-    numeric_addresses,
-    to_addresses,
-    wanted_family,
-)
-from trio.lowlevel import RunVar, checkpoint, notify_closing, spawn_system_task, wait_readable, wait_writable
+from anywire.core import FOREVER, NOBODY, server_context
+from anywire.core.facade import Listening, connect_outcome, listening_sockets
+from anywire.core.facade.awaiting import SocketConnector
+from trio.lowlevel import RunVar, checkpoint, spawn_system_task, wait_readable, wait_writable
 
 from ._clock import Clock
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import TracebackType
 
     from anywire.core import Feed
-    from anywire.core.facade.awaiting import Server
+    from anywire.core.facade.awaiting import Hold, Server
 
 __all__ = ["Runtime", "current_runtime"]
 
 HANDSHAKE_TIMEOUT = 60.0
 """Seconds a client may take for the TLS handshake."""
-
-_OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What accepting fails with until somebody has closed something."""
 
 _runtime: RunVar[Runtime] = RunVar("anywire.trio")
 
@@ -70,7 +59,9 @@ class Waiter:
 
     def __init__(self) -> None:
         self._event = trio.Event()
-        self.wake = self._event.set
+
+    def wake(self) -> None:
+        self._event.set()
 
     async def wait(self, due: float) -> None:
         with trio.move_on_at(due):
@@ -120,13 +111,12 @@ class Listener(Listening):
         self._accepting = trio.CancelScope()
         self._nursery: trio.Nursery
         name = self._sockets[0].getsockname()
-        super().__init__(os if options.path else None, [self._stop], name if isinstance(name, str) else name[:2])
+        super().__init__(os if options.path else None, [self._close], name if isinstance(name, str) else name[:2])
 
-    def _stop(self) -> None:
-        for sock in self._sockets:
-            notify_closing(sock)
-            sock.close()
+    def _close(self) -> None:
         self._accepting.cancel()
+        for sock in self._sockets:
+            sock.close()
 
     async def run(self) -> None:
         """Accept until stopped, then wait for what was accepted."""
@@ -141,29 +131,22 @@ class Listener(Listening):
                 self.stop()
 
     async def _accept(self, listening: socket.socket, greeting: trio.Nursery) -> None:
-        while listening.fileno() >= 0:
+        while not self._accepting.cancel_called:
+            await wait_readable(listening)
             try:
-                await wait_readable(listening)
-                while True:
-                    sock = listening.accept()[0]
-                    sock.setblocking(False)
-                    if sock.family != socket.AF_UNIX:
-                        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                while sock := self._runtime.accept(listening):
                     if self._context is None:
                         self._admit(sock)
                     else:
                         greeting.start_soon(self._greet, sock, self._context)
-            except (BlockingIOError, trio.ClosedResourceError):
-                pass
-            except OSError as error:
-                if error.errno in _OUT_OF:
-                    self._runtime.report("Cannot accept", error)
-                    await trio.sleep(0.1)
+            except OSError as error:  # out of descriptors or memory, until somebody has closed something
+                self._runtime.report("Cannot accept", error)
+                await trio.sleep(0.1)
 
     async def _greet(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         with trio.move_on_after(HANDSHAKE_TIMEOUT):
             try:
-                sock = await secure(sock, context, server_side=True)
+                sock = await self._runtime.secure(sock, context, server_side=True)
             except OSError:
                 return  # no client of ours
             self._admit(sock)
@@ -182,38 +165,23 @@ class Listener(Listening):
             await self._server.serve(connection)
 
 
-async def secure(sock: socket.socket, context: ssl.SSLContext, **options: Any) -> ssl.SSLSocket:
-    """Shake hands. Owns `sock` from now on. A connection that is cut off must not look complete (SEC-26 aside)."""
-    try:
-        made = context.wrap_socket(sock, do_handshake_on_connect=False, suppress_ragged_eofs=False, **options)
-        sock = made
-        while True:
-            try:
-                made.do_handshake()
-            except ssl.SSLWantReadError:
-                await wait_readable(made)
-            except ssl.SSLWantWriteError:
-                await wait_writable(made)
-            else:
-                return made
-    except BaseException:
-        sock.close()
-        raise
-
-
-class Runtime(SocketRuntime):
+class Runtime(SocketConnector):
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
 
-    waiter = Waiter
+    getaddrinfo = staticmethod(trio.socket.getaddrinfo)
+    wait_readable = staticmethod(wait_readable)
+    wait_writable = staticmethod(wait_writable)
     now = staticmethod(trio.current_time)
+    waiter = staticmethod(Waiter)
+    server_scope = staticmethod(Scope)
 
     def __init__(self) -> None:
-        super().__init__(socket)
+        super().__init__(socket, ssl, tempfile)
         self.clock = Clock()
         self.report = self.clock.report
 
-    def server_scope(self, server: Server) -> Scope:
-        return Scope(server)
+    def pump(self, sock: socket.socket, feed: Feed) -> Pump:
+        return Pump(sock, feed, self.clock)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
         scope = trio.CancelScope()
@@ -228,28 +196,14 @@ class Runtime(SocketRuntime):
         spawn_system_task(run)
         return scope.cancel
 
-    async def within(self, seconds: float, work: Coroutine[Any, Any, None]) -> bool:
-        with trio.move_on_after(seconds) as scope:
-            await work
+    async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
+        try:
+            with trio.move_on_at(trio.current_time() + seconds) as scope:
+                hold.cancel = scope.cancel
+                await work
+        finally:
+            hold.cancel = None
         return not scope.cancelled_caught
-
-    # ---------------------------------------------------------------- connecting
-
-    async def resolve(
-        self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
-    ) -> list[Address]:
-        hosts = [host]
-        if lookup is not None:
-            answer = lookup(host, {"family": family})
-            hosts = addresses_from_lookup(await answer if hasattr(answer, "__await__") else answer)
-        found: list[Address] = []
-        for name in hosts:
-            known = numeric_addresses(socket, name, port, family)
-            if known is None:
-                asked = await trio.socket.getaddrinfo(name, port, wanted_family(socket, family), socket.SOCK_STREAM)
-                known = to_addresses(asked)
-            found += known
-        return found
 
     async def race(
         self, handles: Sequence[socket.socket], seconds: float | None
@@ -261,35 +215,13 @@ class Runtime(SocketRuntime):
             decided.append(sock)
             scope.cancel()
 
-        with trio.move_on_after(FOREVER if seconds is None else seconds) as scope:
-            async with trio.open_nursery() as nursery:
-                for sock in handles[1:]:
-                    nursery.start_soon(one, sock)
+        with trio.move_on_at(trio.current_time() + seconds if seconds else FOREVER) as scope:
+            if len(handles) == 1:  # nearly always
                 await one(handles[0])
+            async with trio.open_nursery() as nursery:
+                for sock in handles[len(decided) :]:
+                    nursery.start_soon(one, sock)
         return [(sock, connect_outcome(socket, sock)) for sock in decided]
-
-    async def open(
-        self, handle: socket.socket | Pump, feed: Feed, tls: Mapping[str, Any] | None, server_name: str
-    ) -> Pump:
-        if isinstance(handle, Pump):
-            if tls is None:
-                handle.feed = feed
-                return handle
-            if handle.tls:
-                raise StateError("TLS inside TLS is not supported by this backend", code="ENOTSUP")
-            handle = handle.take()
-            handle.setblocking(False)
-        if tls is not None:
-            try:
-                context = client_context(ssl, tempfile, tls)
-            except BaseException:
-                handle.close()
-                raise
-            name = server_name or (tls["host"] if "servername" not in tls else "") or None
-            handle = await secure(handle, context, server_hostname=name)
-        return Pump(handle, feed, self.clock)
-
-    # ---------------------------------------------------------------- listening
 
     async def listen(self, server: Server, options: Any) -> Listener:
         await checkpoint()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError
-from ._framing import KEEP_ALIVE, RESPONSE, UPGRADE
+from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
 from ._pump import FOREVER
 from ._state import BODY, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED
@@ -159,7 +159,7 @@ class ClientConnection(Connection):
         """The response was read to its end."""
         request: ClientRequest | None = message.req
         if request is not None and request.res is message:
-            if request._over:
+            if request._gone():
                 message._closed()
             else:
                 request._maybe_over()

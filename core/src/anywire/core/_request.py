@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._chars import check_method, check_target
 from ._connection import Signal
-from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, StateError, TimedOut, TruncatedError
+from ._errors import AnywireError, LocalError, StateError, TimedOut
+from ._failure import Quiet, describe, is_quiet, keep_for_replay, replayable
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
@@ -44,10 +45,6 @@ __all__ = ["ClientRequest"]
 
 _NO_BODY_EXPECTED: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """Methods without chunked framing by default (CLI-11)."""
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""RFC 9110 section 9.2.2."""
-REPLAY_BYTES: Final = 65536
-"""The longest message we keep for a replay."""
 
 
 class ClientRequest(OutgoingMessage):
@@ -286,18 +283,8 @@ class ClientRequest(OutgoingMessage):
         self.reused_socket = reused
         connection.start(self)
         queued = self._sink
-        # Once: the failed repetition of a request is not repeated (RFC 9110 section 9.2.2).
-        if (
-            reused
-            and self._replay is None
-            and self.writable_ended
-            and self._method in _IDEMPOTENT
-            and self._options.replay
-        ):
-            whole = b"".join(queued)
-            if len(whole) <= REPLAY_BYTES:
-                self._replay = whole
-                queued = [whole]
+        if reused:
+            queued = keep_for_replay(self, queued)
         self._sink = connection._out
         if queued:
             self._sink += queued
@@ -313,18 +300,6 @@ class ClientRequest(OutgoingMessage):
     def _detach(self, sink: list[bytes]) -> None:
         self._connection = None
         self._sink = sink
-
-    def _replayable(self, error: AnywireError) -> bool:
-        """May the same bytes go out again on another connection?"""
-        connection = self._connection
-        return (
-            bool(self._replay)
-            and self.reused_socket
-            and self.res is None
-            and connection is not None
-            and not connection.bytes_received
-            and isinstance(error, ConnectionLost)
-        )
 
     # ---------------------------------------------------------------- the answer
 
@@ -368,7 +343,7 @@ class ClientRequest(OutgoingMessage):
                     self._answered(event)
             elif isinstance(event, Signal):
                 raise self._fail(connection.hang_up())
-            elif self._replayable(event):
+            elif replayable(self, event):
                 whole = self._replay
                 assert whole is not None
                 self._replay = b""
@@ -416,7 +391,7 @@ class ClientRequest(OutgoingMessage):
     def _maybe_over(self) -> None:
         """Both halves done? Then the connection goes back, or away (AGT-44 to AGT-47)."""
         connection = self._connection
-        if self._over or connection is None or connection.receiving != DONE:
+        if self._gone() or connection is None or connection.receiving != DONE:
             return
         what = joint(connection.receiving, connection.sending, connection.keep_alive and self.should_keep_alive)
         if what is None and self.should_keep_alive and connection.keep_alive and not connection.lost:
@@ -445,12 +420,12 @@ class ClientRequest(OutgoingMessage):
         if self._over or self._error is not None:
             return self._error or error
         self._error = error
-        self._describe(error)
+        describe(self, error)
         connection, message = self._connection, self.res
         if connection is not None and connection.request is self and connection.error is None:
             connection.error = error  # what a reader of the body is told
         self._release(connection)
-        if not self._is_quiet(error) and self.listener_count("error"):
+        if not is_quiet(self, error) and self.listener_count("error"):
             self.emit("error", error)
         if message is not None and not message.complete:
             message._abort(error)
@@ -459,12 +434,6 @@ class ClientRequest(OutgoingMessage):
         if message is not None and message._listeners is not None:
             message._closed()
         return error
-
-    def _is_quiet(self, error: AnywireError) -> bool:
-        """No ``error`` event: ``abort()`` before a socket (CLI-72), or a response that was cut (CLI-56, CLI-82)."""
-        if self.res is None:
-            return self.aborted and self._connection is None
-        return isinstance(error, _Quiet) or (isinstance(error, TruncatedError) and error.syscall is None)
 
     def _release(self, connection: ClientConnection | None) -> None:
         """Lease and transport go, synchronously; nothing here may suspend or raise."""
@@ -477,20 +446,6 @@ class ClientRequest(OutgoingMessage):
             self.agent.dropped(lease)
             self._settle()
 
-    def _describe(self, error: AnywireError) -> None:
-        """What a caller needs to decide about a retry (ASK-15)."""
-        connection = self._connection
-        if not isinstance(error, RemoteError):
-            return
-        error.reused = self.reused_socket
-        sent = 0 if connection is None else connection.bytes_sent
-        error.bytes_written = sent
-        error.response_started = connection is not None and connection.bytes_received
-        if sent == 0 or self._method in _IDEMPOTENT:
-            error.replay_safe = "yes"
-        else:
-            error.replay_safe = "no" if error.response_started else "unknown"
-
     def destroy(self, error: Exception | None = None) -> Self:
         """End the exchange now, releasing everything (CLI-26, CLI-79 to CLI-85). Never waits.
 
@@ -499,7 +454,7 @@ class ClientRequest(OutgoingMessage):
                 Mid-response without an error nothing is emitted but ``aborted`` and ``close`` (CLI-82).
         """
         if error is None:
-            self._fail(_Quiet("socket hang up", phase=self._phase()))
+            self._fail(Quiet("socket hang up", phase=self._phase()))
         elif isinstance(error, AnywireError):
             self._fail(error)
         else:
@@ -559,7 +514,3 @@ class ClientRequest(OutgoingMessage):
             error = TimedOut(f"{self._method} {self.host}: no traffic for {self.timeout} s", phase=self._phase())
             error.elapsed = self.timeout
             self._fail(error)
-
-
-class _Quiet(ConnectionLost):
-    """destroy() without an error: reported before a response, silent after it (CLI-81, CLI-82)."""

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from .._settings import SETTINGS
+from ._deadlines import Deadline, Deadlines
 from ._sockets import (
     Listening,
     SocketRuntime,
@@ -26,6 +27,8 @@ from ._sockets import (
 )
 
 __all__ = [
+    "Deadline",
+    "Deadlines",
     "Listening",
     "SocketRuntime",
     "adopt_socket",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
+from ._connector import SocketConnector
 from ._messages import IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
@@ -26,5 +27,6 @@ __all__ = [
     "Server",
     "ServerResponse",
     "Socket",
+    "SocketConnector",
     "Waiter",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ... import _request
 from ..._client_connection import ClientConnection
@@ -37,6 +37,8 @@ class ClientRequest(_request.ClientRequest):
     """
 
     __slots__ = ("_runtime", "_unchecked", "_waiter")
+
+    async_events: ClassVar[frozenset[str]] = frozenset({"upgrade", "connect"})
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Runtime) -> None:
         self._runtime = runtime

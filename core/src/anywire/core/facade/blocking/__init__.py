@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest, Connecting, CutShort
+from ._crew import Crew, Crewed, CrewPump
 from ._guard import GuardedAgent
 from ._messages import IncomingMessage, ServerResponse
-from ._roster import TICK, Roster, Timers
 from ._runtime import BlockingPump, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket
@@ -20,17 +20,18 @@ from ._sockets import SocketConnector
 from ._transport import SocketPump
 
 __all__ = [
-    "TICK",
     "Agent",
     "Api",
     "BlockingPump",
     "ClientRequest",
     "Connecting",
+    "Crew",
+    "CrewPump",
+    "Crewed",
     "CutShort",
     "GuardedAgent",
     "IncomingMessage",
     "Listener",
-    "Roster",
     "Runtime",
     "SecureAgent",
     "Server",
@@ -38,6 +39,5 @@ __all__ = [
     "Socket",
     "SocketConnector",
     "SocketPump",
-    "Timers",
     "Waiter",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..._agent import Agent as Policy
+from ..._lease import DONE
 
 __all__ = ["GuardedAgent"]
 
@@ -17,6 +18,13 @@ class GuardedAgent(Policy[Any, Any]):
     """A policy whose every decision holds ``self._lock``, a re-entrant lock that the subclass makes first."""
 
     _lock: Any
+
+    def dropped(self, lease: Any) -> bool:  # type: ignore[override]
+        """As the policy's. Returns False if somebody else had ended the lease already."""
+        with self._lock:
+            held: bool = lease.state != DONE
+            super().dropped(lease)
+            return held
 
 
 def _guarded(name: str) -> Any:
@@ -46,7 +54,7 @@ def _guarded(name: str) -> Any:
 
 
 for _name in (
-    "request", "opened", "retry", "freed", "dropped", "detach", "idle_closed", "expire", "next_expiry", "destroy",
+    "request", "opened", "retry", "freed", "detach", "idle_closed", "expire", "next_expiry", "destroy",
     "limits_changed", "take_answers", "check_invariants", "stats", "total_stats", "sockets", "free_sockets", "requests",
 ):  # fmt: skip
     setattr(GuardedAgent, _name, _guarded(_name))

@@ -1,0 +1,67 @@
+"""The poller that the threads of a server share."""
+
+from __future__ import annotations
+
+import select
+from time import monotonic
+from typing import Any
+
+from anywire.core import FOREVER
+
+from ._sleep import Sleeper
+
+__all__ = ["Poller"]
+
+
+class Poller:
+    """Tells once per :meth:`arm`. ``epoll`` where there is one; else ``poll``, woken for every change."""
+
+    def __init__(self) -> None:
+        self._sleeper = Sleeper()
+        self._wanted: dict[int, int] = {}
+        self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll is not None:
+            self._epoll.register(self._sleeper.reader, select.POLLIN)
+        self.wake = self._sleeper.wake
+
+    def arm(self, fd: int, mask: int) -> None:
+        """Tell when `fd` is ready, once."""
+        if self._epoll is None:
+            self._wanted[fd] = mask
+            self.wake()
+        elif fd in self._wanted:
+            self._epoll.modify(fd, mask | select.EPOLLONESHOT)
+        else:
+            self._wanted[fd] = mask
+            self._epoll.register(fd, mask | select.EPOLLONESHOT)
+
+    def watch(self, fd: int) -> None:
+        """Tell when the peer hangs up, once; not everywhere."""
+        if self._epoll is not None:
+            self.arm(fd, select.EPOLLRDHUP)
+
+    def forget(self, fd: int) -> None:
+        """`fd` is about to be closed, or to be used by somebody else."""
+        if self._wanted.pop(fd, None) is not None and self._epoll is not None:
+            self._epoll.unregister(fd)
+
+    def poll(self, due: float) -> list[tuple[int, int]]:
+        """Wait until something is ready, until `due`, or until :attr:`wake` is called. One thread at a time."""
+        if self._epoll is None:
+            ready = self._sleeper.sleep(due, tuple(self._wanted.items()))
+            for fd, _ in ready:
+                self._wanted.pop(fd, None)
+            return ready
+        found: list[tuple[int, int]] = self._epoll.poll(None if due == FOREVER else max(0.0, due - monotonic()))
+        for index, (fd, _) in enumerate(found):
+            if fd == self._sleeper.reader:
+                self._sleeper.drain()
+                del found[index]
+                break
+        return found
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        if self._epoll is not None:
+            self._epoll.close()
+        self._sleeper.close()

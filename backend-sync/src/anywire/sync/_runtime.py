@@ -1,0 +1,181 @@
+"""All threads of the process, as the blocking facade wants them; and the classes that more than one thread may use."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from anywire.core import Address, server_context
+from anywire.core.facade import Listening, blocking, listening_sockets, to_addresses, wanted_family
+
+from ._poller import Poller
+from ._pump import Pump
+from ._sleep import Sleeper, borrow, forked, give_back
+
+if TYPE_CHECKING:
+    from anywire.core.facade.blocking import Connecting
+
+__all__ = ["Agent", "Api", "ClientRequest", "SecureAgent", "Server", "runtime"]
+
+READABLE, WRITABLE = 1, 4  # POLLIN and POLLOUT
+
+
+class Waiter:
+    """How a thread sleeps; may be woken before it does, from any thread."""
+
+    __slots__ = ("_sleeper", "_woken")
+
+    def __init__(self) -> None:
+        self._sleeper: Sleeper | None = None
+        self._woken = False
+
+    def wake(self) -> None:
+        """Wake the sleeper, or the next one to come."""
+        self._woken = True
+        sleeper = self._sleeper
+        if sleeper is not None:
+            sleeper.wake()
+
+    def wait(self, due: float, sockets: Sequence[Any] = (), event: int = WRITABLE) -> list[Any]:
+        """Sleep until woken, until `due`, or until `event` of one of `sockets`. Returns those that are ready."""
+        sleeper = self._sleeper = borrow()
+        try:
+            # Whoever wakes us sees the sleeper, or we see that we were woken.
+            ready = dict(sleeper.sleep(0.0 if self._woken else due, [(sock.fileno(), event) for sock in sockets]))
+        finally:
+            self._sleeper = None
+            give_back(sleeper)
+        self._woken = False
+        return [sock for sock in sockets if sock.fileno() in ready]
+
+
+class Runtime(blocking.SocketConnector):
+    """See ``anywire.core.facade.blocking.Runtime`` for what each method promises."""
+
+    readable, writable = READABLE, WRITABLE
+    pump_class = Pump
+    now = staticmethod(monotonic)
+    cpu = staticmethod(time.process_time)
+    sleep = staticmethod(time.sleep)
+    threading = threading
+    waiter = Waiter
+    poller = Poller
+
+    def __init__(self) -> None:
+        super().__init__(socket, ssl, tempfile)
+
+    def report(self, message: str, error: BaseException) -> None:
+        """What ``threading.excepthook`` is told of a thread that dies."""
+        error.add_note(message)
+        threading.excepthook(
+            threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+        )
+
+    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
+        """Ask the system, in a thread: it cannot be told to hurry."""
+        answer: list[Any] = []
+
+        def ask() -> None:
+            try:
+                answer.append(socket.getaddrinfo(host, port, wanted_family(socket, family), socket.SOCK_STREAM))
+            except OSError as error:
+                answer.append(error)
+            connecting.waiter.wake()
+
+        threading.Thread(target=ask, name="anywire-resolver", daemon=True).start()
+        while not answer:
+            connecting.waiter.wait(connecting.due)
+            connecting.check()
+        if isinstance(answer[0], OSError):
+            raise answer[0]
+        return to_addresses(answer[0])
+
+    def listen(self, server: Any, options: Any) -> Listening:
+        """Accept and serve with a crew of threads."""
+        context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
+        sockets = listening_sockets(socket, os, options)
+        name = options.path or sockets[0].getsockname()[:2]
+        crew = blocking.Crew(self, server, sockets, context, server.max_workers)
+        forked.add(crew)
+        made = Listening(os, [crew.stop], name)
+        made.finish = crew.finish  # type: ignore[method-assign]
+        return made
+
+
+_runtime = Runtime()
+
+
+def runtime() -> Runtime:
+    """The one of this process."""
+    return _runtime
+
+
+class Agent(blocking.Agent, blocking.GuardedAgent):
+    """A pool of connections, shared by as many threads as want to (ASK-10).
+
+    After a fork the child's copy is empty: the connections are the parent's.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._lock = threading.RLock()
+        super().__init__(**options)
+        forked.add(self)
+
+    def forked(self) -> None:
+        """We are a child: forget the parent's connections, without a word to their peers."""
+        self._lock = threading.RLock()
+        blocking.GuardedAgent.destroy(self)
+        self.settle()
+
+
+class SecureAgent(blocking.SecureAgent, Agent):
+    """A pool of TLS connections, shared by as many threads as want to."""
+
+
+class ClientRequest(blocking.ClientRequest):
+    """A request that any thread may destroy."""
+
+    __slots__ = ()
+
+    def _release(self, connection: Any) -> None:
+        lease, agent = self._lease, self.agent
+        # Whoever ends the lease first, says what becomes of its connection: its thread may just have pooled it.
+        if lease is not None and isinstance(agent, Agent) and not agent.dropped(lease):
+            connection = None
+        super()._release(connection)
+
+
+class Server(blocking.Server):
+    """A server on threads.
+
+    Attributes:
+        max_workers: most threads that serve its connections; default 128. Read by ``listen()``.
+            Idle connections need none; a handler that waits has one to itself.
+    """
+
+    __slots__ = ("_lock", "max_workers")
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._lock = threading.RLock()
+        self.max_workers = 128
+
+    def _check_closed(self) -> None:
+        with self._lock:
+            super()._check_closed()
+
+
+class Api(blocking.Api):
+    """The functions of this backend's modules."""
+
+    agent_class = Agent
+    secure_agent_class = SecureAgent
+    request_class = ClientRequest
+    server_class = Server

@@ -1,0 +1,72 @@
+"""How a request's failure is told: what may be sent again, what is said about it, and what is not an event.
+
+Functions of a :class:`ClientRequest`, apart from it only for the size of that module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ._errors import AnywireError, ConnectionLost, RemoteError, TruncatedError
+
+if TYPE_CHECKING:
+    from ._request import ClientRequest
+
+__all__ = ["IDEMPOTENT", "REPLAY_BYTES", "Quiet", "describe", "is_quiet", "keep_for_replay", "replayable"]
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""RFC 9110 section 9.2.2."""
+REPLAY_BYTES: Final = 65536
+"""The longest message we keep for a replay."""
+
+
+class Quiet(ConnectionLost):
+    """destroy() without an error: reported before a response, silent after it (CLI-81, CLI-82)."""
+
+
+def keep_for_replay(request: ClientRequest, queued: list[bytes]) -> list[bytes]:
+    """`queued`, what goes out on a reused connection, in one piece if it may have to go out again (decision 7).
+
+    Once: the failed repetition of a request is not repeated (RFC 9110 section 9.2.2).
+    """
+    may = request.writable_ended and request._method in IDEMPOTENT and request._options.replay
+    if may and request._replay is None:
+        whole = b"".join(queued)
+        if len(whole) <= REPLAY_BYTES:
+            request._replay = whole
+            return [whole]
+    return queued
+
+
+def replayable(request: ClientRequest, error: AnywireError) -> bool:
+    """May the same bytes go out again on another connection?"""
+    connection = request._connection
+    return (
+        bool(request._replay)
+        and request.reused_socket
+        and request.res is None
+        and connection is not None
+        and not connection.bytes_received
+        and isinstance(error, ConnectionLost)
+    )
+
+
+def describe(request: ClientRequest, error: AnywireError) -> None:
+    """Note in `error` what a caller needs to decide about a retry (ASK-15)."""
+    if not isinstance(error, RemoteError):
+        return
+    connection = request._connection
+    error.reused = request.reused_socket
+    error.bytes_written = sent = 0 if connection is None else connection.bytes_sent
+    error.response_started = connection is not None and connection.bytes_received
+    if sent == 0 or request._method in IDEMPOTENT:
+        error.replay_safe = "yes"
+    else:
+        error.replay_safe = "no" if error.response_started else "unknown"
+
+
+def is_quiet(request: ClientRequest, error: AnywireError) -> bool:
+    """No ``error`` event: ``abort()`` before a socket (CLI-72), or a response that was cut (CLI-56, CLI-82)."""
+    if request.res is None:
+        return request.aborted and request._connection is None
+    return isinstance(error, Quiet) or (isinstance(error, TruncatedError) and error.syscall is None)

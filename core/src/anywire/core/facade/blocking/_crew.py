@@ -1,0 +1,498 @@
+"""Crew: the threads of one listening server, the poller they share, and the monitor.
+
+Everything that is polled is a *post*: a listening socket (:class:`Door`), a TLS
+handshake (:class:`Shake`), a connection (:class:`Line`). A post is held by one thread,
+or it is armed in the poller, which tells once: whoever takes it out has it alone until
+it gives it back. So an idle connection holds no thread, and none is handed out twice.
+
+Who works, and how many, decides :class:`Roster`. The crew's lock is held around
+decisions only; a pump's lock may be held when it is taken, never the other way round.
+
+Threads, clocks and polling are the backend's; what is used of them is in :class:`Crewed`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..._pump import FOREVER, NOBODY
+from ._roster import TICK, Roster, Timers
+from ._runtime import BlockingPump
+
+if TYPE_CHECKING:
+    from ._server import Server
+
+__all__ = ["Crew", "CrewPump", "Crewed", "Line"]
+
+REST = 10.0
+"""Seconds after which a worker that nobody needs ends."""
+
+ACCEPT = 64
+"""Connections accepted at once."""
+
+STEP, END, CLOCK = range(3)
+"""What to do with a post: go on; see whether the peer is gone; see what time it is."""
+
+
+class CrewPump(BlockingPump, Protocol):
+    """What a crew asks of a pump."""
+
+    closed: bool
+    post: Line | None
+    """Is told of kicks, watchers and the end; None once the crew has nothing to do with it."""
+
+    def interest(self) -> int:
+        """What to poll for."""
+
+    def take_in(self, events: int) -> None:
+        """Read and send what `events` says can be."""
+
+    def look_for_end(self) -> None:
+        """Another thread has it, and the peer seems to have gone: take note if it has."""
+
+
+class Crewed(Protocol):
+    """What a crew asks of its runtime, besides what any runtime has."""
+
+    threading: Any  # the module
+    readable: int  # the poller's bit for "can be read"
+    pump_class: Any
+
+    def now(self) -> float:
+        """Seconds, monotonic."""
+
+    def cpu(self) -> float:
+        """Seconds of processor time that the process has used."""
+
+    def poller(self) -> Any:
+        """A new poller.
+
+        It has ``arm(fd, mask)``, which tells once; ``watch(fd)``, which tells when the peer hangs up; ``forget(fd)``;
+        ``poll(due) -> [(fd, events)]`` for one thread at a time; ``wake()`` and ``close()``.
+        """
+
+    def accept(self, listener: Any) -> Any:
+        """See ``SocketConnector``."""
+
+    def shake(self, sock: Any) -> int | None:
+        """See ``SocketConnector``."""
+
+    def report(self, message: str, error: BaseException) -> None:
+        """See ``Runtime``."""
+
+
+class Post:
+    """Something that is polled. The attributes are under the crew's lock.
+
+    Attributes:
+        fd: the descriptor.
+        held: the thread that has it; 0 for none, -1 for whoever comes first.
+        kicked: look again when it is given back.
+        clocked: its clock runs while it is held.
+        armed: when its timer is set for.
+        closed: it is over.
+    """
+
+    __slots__ = ("armed", "clocked", "closed", "crew", "fd", "held", "kicked")
+
+    def __init__(self, crew: Crew, fd: int) -> None:
+        self.crew = crew
+        self.fd = fd
+        self.held = 0
+        self.kicked = False
+        self.clocked = False
+        self.closed = False
+        self.armed = FOREVER
+
+    def run(self, events: int) -> tuple[int, float] | None:
+        """Go on; `events` are 0 if it is for time or a kick. Returns what to poll for and until when; None at the end."""
+        raise NotImplementedError
+
+
+class Door(Post):
+    """A listening socket."""
+
+    __slots__ = ("context", "sock")
+
+    def __init__(self, crew: Crew, sock: Any, context: Any) -> None:
+        super().__init__(crew, sock.fileno())
+        self.sock = sock
+        self.context = context
+
+    def run(self, events: int) -> tuple[int, float] | None:
+        """Accept."""
+        crew = self.crew
+        if self.closed:
+            self.sock.close()
+            return None
+        try:
+            for _ in range(ACCEPT):
+                sock = crew.runtime.accept(self.sock)
+                if sock is None:
+                    break
+                if self.context is None:
+                    crew.admit(crew.runtime.pump_class(sock, NOBODY))
+                else:
+                    crew.add(Shake(crew, sock, self.context))
+        except OSError as error:
+            # Out of descriptors or memory: look again in a second.
+            crew.runtime.report("accept", error)
+            return 0, crew.runtime.now() + 1.0
+        return crew.runtime.readable, FOREVER
+
+
+class Shake(Post):
+    """A connection that is shaking hands."""
+
+    __slots__ = ("due", "sock")
+
+    def __init__(self, crew: Crew, sock: Any, context: Any) -> None:
+        self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        super().__init__(crew, self.sock.fileno())
+        self.due = crew.runtime.now() + (crew.server.headers_timeout or FOREVER)
+
+    def run(self, events: int) -> tuple[int, float] | None:
+        """Go on with it."""
+        crew = self.crew
+        wanted: int | None = 0
+        try:
+            if not self.closed and crew.runtime.now() < self.due:
+                wanted = crew.runtime.shake(self.sock)
+        except (OSError, ValueError):
+            pass  # no TLS spoken here; as in asyncio nobody is told
+        if wanted:
+            return wanted, self.due
+        crew.forget(self)
+        if wanted is None:
+            crew.admit(crew.runtime.pump_class(self.sock, NOBODY, tls=True))
+        else:
+            self.sock.close()
+        return None
+
+
+class Line(Post):
+    """A connection."""
+
+    __slots__ = ("connection", "greeted", "pump")
+
+    def __init__(self, crew: Crew, pump: CrewPump, connection: Any, fd: int) -> None:
+        super().__init__(crew, fd)
+        self.pump = pump
+        self.connection = connection
+        self.greeted = False
+
+    def run(self, events: int) -> tuple[int, float] | None:
+        """Take in what came, and run exchanges until there is nothing more to do."""
+        pump, crew = self.pump, self.crew
+        if events:
+            pump.take_in(events)
+        else:
+            pump.feed.handle_deadline(crew.runtime.now())
+        if self.greeted:
+            going = crew.server.step(self.connection)
+        else:
+            self.greeted = True
+            going = crew.server.greet(self.connection)
+        if going:
+            return pump.interest(), pump.feed.next_deadline(crew.runtime.now())
+        pump.post = None
+        crew.forget(self)
+        return None
+
+    def kick(self) -> None:
+        """Somebody wants it to be looked at. Its own thread only wants its clock to run."""
+        crew = self.crew
+        mine = self.held == crew.runtime.threading.get_ident()
+        deadline = self.pump.feed.next_deadline(crew.runtime.now()) if mine and not self.pump.closed else FOREVER
+        crew.kicked(self, mine, deadline)
+
+    def watch(self) -> None:
+        """Tell when the peer hangs up, though a handler has the connection."""
+        self.crew.watch(self)
+
+    def end(self) -> None:
+        """The descriptor is about to be closed."""
+        self.closed = True
+        self.crew.forget(self)
+
+
+class Worker:
+    """One thread. ``step``, ``seen`` and ``stuck`` are the roster's; ``gate`` is where it rests."""
+
+    __slots__ = ("gate", "seen", "step", "stuck", "thread")
+
+    def __init__(self, gate: Any) -> None:
+        self.step = self.seen = 0
+        self.stuck = False
+        self.gate = gate
+        self.gate.acquire()
+        self.thread: Any = None
+
+
+class Crew:
+    """See the module docstring.
+
+    Args:
+        runtime: the backend's.
+        server: whose connections these are.
+        sockets: listening ones; they are closed by :meth:`stop`.
+        context: for TLS, or None.
+        max_workers: most threads besides the monitor.
+    """
+
+    def __init__(self, runtime: Crewed, server: Server, sockets: list[Any], context: Any, max_workers: int) -> None:
+        self.runtime = runtime
+        self.server = server
+        self._lock = runtime.threading.Lock()
+        self._roster = Roster(max_workers)
+        self._timers = Timers()
+        self._poller = runtime.poller()
+        self._posts: dict[int, Post] = {}
+        self._ready: deque[tuple[Post, int, int]] = deque()
+        self._workers: set[Worker] = set()
+        self._resting: list[Worker] = []
+        self._bell = runtime.threading.Lock()
+        self._bell.acquire()
+        self._asleep = False
+        self._over = False
+        for sock in sockets:
+            self.add(Door(self, sock, context))
+        with self._lock:
+            self._call_up()
+        self._monitor = self._thread("anywire-monitor", self._oversee)
+
+    def _thread(self, name: str, work: Any, *args: Any) -> Any:
+        thread = self.runtime.threading.Thread(target=work, args=args, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    # ---------------------------------------------------------------- posts
+
+    def admit(self, pump: Any) -> None:
+        """A connection was accepted."""
+        connection = self.server.admit(pump)
+        if connection is not None:
+            pump.feed = connection
+            pump.post = line = Line(self, pump, connection, pump.sock.fileno())
+            self.add(line, connection.next_deadline(self.runtime.now()))
+
+    def add(self, post: Post, deadline: float = FOREVER) -> None:
+        """Poll for a new post."""
+        with self._lock:
+            self._posts[post.fd] = post
+            self._arm(post, self.runtime.readable, deadline)
+
+    def forget(self, post: Post) -> None:
+        """Poll for it no more; its descriptor is about to be closed."""
+        with self._lock:
+            if self._knows(post):
+                del self._posts[post.fd]
+                self._poller.forget(post.fd)
+
+    def _knows(self, post: Post) -> bool:
+        return self._posts.get(post.fd) is post
+
+    def _arm(self, post: Post, mask: int, deadline: float) -> None:
+        self._poller.arm(post.fd, mask)
+        self._set_clock(post, deadline)
+
+    def _set_clock(self, post: Post, deadline: float) -> None:
+        if self._timers.arm(post, deadline) and self._roster.polling:
+            self._poller.wake()
+
+    def kicked(self, post: Post, mine: bool, deadline: float) -> None:
+        """See :meth:`Line.kick`."""
+        with self._lock:
+            if mine and not post.closed:
+                if deadline < FOREVER:
+                    post.clocked = True
+                    self._set_clock(post, deadline)
+            elif post.held:
+                post.kicked = True
+            else:
+                self._enqueue(post)
+                if self._roster.polling:
+                    self._poller.wake()
+                elif self._roster.too_few(True):
+                    self._call_up()
+
+    def watch(self, post: Post) -> None:
+        """See :meth:`Line.watch`."""
+        with self._lock:
+            if post.held and self._knows(post):
+                self._poller.watch(post.fd)
+
+    def _enqueue(self, post: Post, events: int = 0) -> None:
+        post.held = -1
+        self._ready.append((post, STEP, events))
+
+    # ---------------------------------------------------------------- workers
+
+    def _work(self, me: Worker) -> None:
+        while (job := self._next(me)) is not None:
+            post, what, events = job
+            try:
+                if what == STEP:
+                    self._step(post, events)
+                elif isinstance(post, Line) and post.held:
+                    if what == END:
+                        post.pump.look_for_end()
+                    else:
+                        post.pump.feed.handle_deadline(self.runtime.now())
+            except BaseException as error:
+                self.runtime.report("Error in a worker", error)
+
+    def _step(self, post: Post, events: int) -> None:
+        post.held = self.runtime.threading.get_ident()
+        wanted = post.run(events)
+        if wanted is not None:
+            with self._lock:
+                post.held = 0
+                post.clocked = False
+                if post.kicked or post.closed:
+                    post.kicked = False
+                    self._enqueue(post)
+                else:
+                    self._arm(post, *wanted)
+
+    def _next(self, me: Worker) -> tuple[Post, int, int] | None:
+        """The next job for this worker; None: go home."""
+        roster = self._roster
+        through = me.step & 1
+        due = FOREVER
+        while True:
+            with self._lock:
+                if through:
+                    roster.ends(me)
+                    through = 0
+                if self._over:
+                    return self._leave(me)
+                rests = roster.too_many or (not self._ready and roster.polling)
+                if rests:
+                    roster.active -= 1
+                    self._resting.append(me)
+                elif self._ready:
+                    job = self._ready.popleft()
+                    roster.begins(me)
+                    if roster.too_few(bool(self._ready)):
+                        self._call_up()
+                    self._ring()
+                    return job
+                else:
+                    roster.polling = True
+                    due = self._timers.next()
+            if not rests:
+                self._poll(due)
+            elif not me.gate.acquire(timeout=REST):
+                with self._lock:
+                    if me in self._resting:
+                        self._resting.remove(me)
+                        return self._leave(me)
+                me.gate.acquire()  # called up at the last moment
+
+    def _leave(self, me: Worker) -> None:
+        self._workers.discard(me)
+        self._roster.total -= 1
+
+    def _poll(self, due: float) -> None:
+        found = self._poller.poll(due)
+        with self._lock:
+            self._roster.polling = False
+            for fd, events in found:
+                post = self._posts.get(fd)
+                if post is not None:
+                    if post.held:
+                        self._ready.append((post, END, events))
+                    else:
+                        self._enqueue(post, events)
+            for post in self._timers.due(self.runtime.now()):
+                if not post.held and not post.closed:
+                    self._enqueue(post)
+                elif post.clocked:
+                    self._ready.append((post, CLOCK, 0))
+
+    def _call_up(self) -> None:
+        """One more to work, if there is one. Under the lock."""
+        roster = self._roster
+        if self._resting:
+            roster.active += 1
+            self._resting.pop().gate.release()
+        elif roster.total < roster.max_workers:
+            worker = Worker(self.runtime.threading.Lock())
+            try:
+                worker.thread = self._thread("anywire-worker", self._work, worker)
+            except RuntimeError as error:  # no more threads to be had
+                self.runtime.report("Cannot start a worker", error)
+                return
+            roster.active += 1
+            roster.total += 1
+            self._workers.add(worker)
+
+    # ---------------------------------------------------------------- the monitor
+
+    def _ring(self) -> None:
+        """Wake the monitor. Under the lock."""
+        if self._asleep:
+            self._asleep = False
+            self._bell.release()
+
+    def _oversee(self) -> None:
+        runtime, roster = self.runtime, self._roster
+        cpu, at = runtime.cpu(), runtime.now()
+        watching = True
+        while not self._over:
+            self._bell.acquire(timeout=TICK if watching else -1)
+            with self._lock:
+                # Nobody looks whether anything waits: do it for them.
+                look = not self._ready and not roster.polling and not self._over
+                if look:
+                    roster.polling = True
+            if look:
+                self._poll(0.0)
+            cpu_before, cpu, at_before, at = cpu, runtime.cpu(), at, runtime.now()
+            with self._lock:
+                waiting = bool(self._ready)
+                watching = roster.look(self._workers, waiting, cpu - cpu_before < 0.7 * (at - at_before))
+                if roster.too_few(waiting):
+                    self._call_up()
+                self._asleep = not watching and not self._over
+
+    # ---------------------------------------------------------------- the end
+
+    def stop(self) -> None:
+        """Accept no more, now; who is still shaking hands is sent away."""
+        with self._lock:
+            for post in [post for post in self._posts.values() if isinstance(post, (Door, Shake))]:
+                post.closed = True
+                del self._posts[post.fd]
+                self._poller.forget(post.fd)
+                if not post.held:  # else whoever holds it closes it
+                    post.sock.close()
+
+    def finish(self) -> None:
+        """Every connection is gone: send the threads home and wait for them."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            self._poller.wake()
+            for worker in self._resting:
+                worker.gate.release()
+            self._resting.clear()
+            self._ring()
+            threads = [self._monitor, *(worker.thread for worker in self._workers)]
+        for thread in threads:
+            if thread is not self.runtime.threading.current_thread():
+                thread.join()
+        for post in list(self._posts.values()):  # accepted at the last moment
+            if isinstance(post, Line):
+                self.server.connections.discard(post.connection)
+                post.pump.abort()
+        self._poller.close()
+
+    def forked(self) -> None:
+        """We are a child without these threads: the server is the parent's."""
+        self._over = True
+        self.server.connections.clear()
+        self.server._listener = None
