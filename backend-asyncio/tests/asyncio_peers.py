@@ -290,5 +290,5 @@ async def turns(count: int = 10) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what no event tells: another loop turn until it holds (the test's patience ends it)."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - there is no event: that is what this is for
         await asyncio.sleep(0.001)

@@ -12,7 +12,7 @@ import gc
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ for _make in LOOPS.values():
     with asyncio.Runner(loop_factory=_make) as _runner:
         _runner.run(asyncio.sleep(0))
 
-PATIENCE = 8.0
+PATIENCE = 30.0
 """Seconds after which a test that hangs is ended; no test relies on it."""
 
 
@@ -64,7 +64,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     callspec: Any = pyfuncitem.callspec
     given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames if name != "loop_name"}
-    reported: list[dict[str, Any]] = given.get("reports", [])
+    reported: Any = given.get("reports", [])
     gc.freeze()  # what exists already is not looked at again by the collection below
     try:
         before = descriptors()
@@ -116,12 +116,12 @@ def _target(fd: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificates]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """A certificate authority, a server's and a client's certificate by it, as PEM text."""
     authority = trustme.CA()
     server = authority.issue_cert("localhost", "127.0.0.1")
     client = authority.issue_cert("client@example.org")
-    yield Certificates(
+    return Certificates(
         ca=authority.cert_pem.bytes().decode(),
         cert="".join(each.bytes().decode() for each in server.cert_chain_pems),
         key=server.private_key_pem.bytes().decode(),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ async def echo_path(wire: Wire) -> None:
 
 async def fetch(url: str, agent: http.Agent, **options: Any) -> bytes:
     async with http.get(url, agent=agent, **options) as res:
-        return await res.read()  # type: ignore[no-any-return]
+        return await res.read()
 
 
 async def test_one_connection_for_any_number_of_requests() -> None:
@@ -248,12 +250,16 @@ async def test_a_streamed_put_is_not_replayed() -> None:
     async with peer(stale) as server, pool() as agent:
         await fetch(server.url, agent)
         req = http.request(server.url, method="PUT", agent=agent)
-        with pytest.raises(ConnectionLost) as caught:
+
+        async def upload() -> None:
             await req.write(b"first")
             await turns(20)
             await req.write(b"second")
             await req.end()
             await req.response()
+
+        with pytest.raises(ConnectionLost) as caught:
+            await upload()
         assert caught.value.reused
 
 
@@ -314,6 +320,7 @@ async def test_a_pooled_connection_expires() -> None:
         assert len(server.wires) == 2
 
 
+@pytest.mark.slow
 async def test_the_sweep_of_a_server_that_closes_idle_connections_shows_no_error() -> None:
     """ASK-1: closes swept over the moment of reuse."""
 
@@ -412,6 +419,7 @@ def test_no_resource_warning_when_the_agent_is_destroyed_before_the_loop_ends() 
 # ---------------------------------------------------------------- chaos
 
 
+@pytest.mark.slow
 async def test_every_answer_belongs_to_its_request_whatever_is_cancelled() -> None:
     """ASK-13, ASK-5, ASK-12: cancellations at seeded moments; limits and places exact throughout."""
     import random
@@ -458,3 +466,45 @@ async def test_every_answer_belongs_to_its_request_whatever_is_cancelled() -> No
         assert answered > 100
         active, connecting, _, queued = counts(agent)
         assert (active, connecting, queued) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("loop_kind", ["asyncio", "uvloop"])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's own, about a transport that outlived its loop
+def test_connections_that_outlive_their_loop_are_given_up_without_harm(loop_kind: str) -> None:
+    """ASK-10: the peer still holds its end; no descriptor but theirs may be closed, and none twice."""
+    factory = pytest.importorskip("uvloop").new_event_loop if loop_kind == "uvloop" else None
+    agent = http.Agent(keep_alive=True)
+    peers: list[socket.socket] = []
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = listener.accept()
+                peers.append(sock)
+                sock.recv(65536)
+                sock.sendall(OK)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        for _ in range(2):
+            with asyncio.Runner(loop_factory=factory) as runner:
+                assert runner.run(fetch(url, agent)) == b"ok"
+                assert counts(agent)[2] == 1
+        agent.destroy()
+        others = [socket.socketpair() for _ in range(5)]  # take the numbers of whatever was closed too early
+        del agent
+        gc.collect()
+        for one, two in others:
+            one.sendall(b"x")
+            assert two.recv(1) == b"x"
+            one.close()
+            two.close()
+        assert len(peers) == 2
+        for sock in peers:
+            sock.settimeout(10)
+            assert sock.recv(1) == b""
+            sock.close()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()

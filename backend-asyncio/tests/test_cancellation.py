@@ -203,7 +203,7 @@ async def test_destroy_while_connecting_does_not_wait_for_the_peer() -> None:
 @pytest.mark.parametrize("limit", ["wait_for", "timeout"])
 async def test_the_usual_time_limits(limit: str) -> None:
     async with peer(hang_until(asyncio.Event(), "head")) as server, pool() as agent:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012
             if limit == "wait_for":
                 await asyncio.wait_for(get(server, agent), 0.05)
             else:
@@ -217,10 +217,13 @@ async def test_a_timeout_around_a_write_inside_a_handler_or_an_upload() -> None:
     release = asyncio.Event()
     async with peer(hang_until(release, "write")) as server, pool() as agent:
         req = http.request(server.url, method="POST", agent=agent)
+
+        async def upload() -> None:
+            while True:
+                await req.write(bytes(1 << 20))
+
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                while True:
-                    await req.write(bytes(1 << 20))
+            await asyncio.wait_for(upload(), 0.05)
         assert req.destroyed
         assert counts(agent) == (0, 0, 0, 0)
 
@@ -232,11 +235,14 @@ async def test_a_task_group_that_fails_takes_its_requests_along() -> None:
             await until(lambda: len(server.wires) == 5)
             raise ZeroDivisionError
 
-        with pytest.raises(ExceptionGroup):
+        async def everything() -> None:
             async with asyncio.TaskGroup() as group:
                 for _ in range(5):
                     group.create_task(get(server, agent))
                 group.create_task(failing())
+
+        with pytest.raises(ExceptionGroup):
+            await everything()
         assert counts(agent) == (0, 0, 0, 0)
 
 

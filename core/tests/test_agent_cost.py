@@ -158,12 +158,7 @@ def test_expiry_heap_stays_small() -> None:
     for n in range(2_000):  # taken and given back, each time with a later deadline: no entry is added
         pool.freed(pool.request("h0", None, n / 1000), n / 1000, persistent=True)
     assert len(pool._expiries.heap) == 10
-    for _ in range(5_000):  # connections that come, are pooled once, and die long before they would expire
-        lease = pool.request("h1", None, 2.0)
-        conn = Conn()
-        pool.opened(lease, conn, 2.0)
-        pool.freed(lease, 2.0, persistent=True)
-        assert pool.idle_closed("h1", conn)
+    pooled_and_dead(pool, 5_000)
     assert len(pool._expiries.heap) < 200
     pool.check_invariants()
 
@@ -175,6 +170,28 @@ def test_expiry_heap_with_deadlines_that_come_closer() -> None:
     assert len(pool._expiries.heap) < 200
     pool.check_invariants()
     assert pool.next_expiry() == 50 - 1999 / 100 - 1
+
+
+def test_connection_in_use_while_the_heap_is_swept() -> None:
+    pool = pooled(1)
+    lease = pool.request("h0", None, 1.0)  # its entry is still in the heap
+    churn = pooled_and_dead(pool)
+    assert churn > len(pool._expiries.heap)  # swept
+    pool.freed(lease, 2.0, persistent=True)
+    pool.check_invariants()
+    assert pool.next_expiry() == 62.0
+    pool.expire(62.0)
+    assert pool.free_sockets == {}
+
+
+def pooled_and_dead(pool: Pool, count: int = 500) -> int:
+    """Connections that come, are pooled once, and die long before they would expire."""
+    for _ in range(count):
+        lease, conn = pool.request("h1", None, 2.0), Conn()
+        pool.opened(lease, conn, 2.0)
+        pool.freed(lease, 2.0, persistent=True)
+        assert pool.idle_closed("h1", conn)
+    return count
 
 
 def test_heap_of_waiting_names_stays_small() -> None:

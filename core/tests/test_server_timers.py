@@ -27,7 +27,7 @@ def reading(req: Any, res: Any) -> Steps:
 
 
 def gone(server: Serving) -> bool:
-    return server.pump.over
+    return bool(server.pump.over)
 
 
 # ------------------------------------------------------------------------------------------------------ head, body
@@ -102,6 +102,16 @@ def test_request_timeout_of_a_later_request_counts_from_its_first_byte() -> None
     assert server.advance(0.2) == TIMEOUT
 
 
+def test_time_between_requests_does_not_count_against_the_next_body() -> None:
+    """The head came in one piece, so there was no head phase: the clock starts all the same at its first byte."""
+    server = Serving(reading, request_timeout=20, keep_alive_timeout=60)
+    server.feed(get())
+    server.advance(50)
+    server.feed(get("/", "Content-Length: 9", method="POST"))
+    assert server.advance(19.9) == b""
+    assert server.advance(0.2) == TIMEOUT
+
+
 def test_request_timeout_after_the_response_began_is_not_answered_SRV_35() -> None:
     def handler(req: Any, res: Any) -> None:
         res.write_nowait("part")
@@ -134,7 +144,8 @@ def test_no_limit_while_the_handler_works_but_timeout() -> None:
 
 @pytest.mark.parametrize("name", ["headers_timeout", "request_timeout", "keep_alive_timeout"])
 def test_zero_is_no_limit(name: str) -> None:
-    server = Serving(reading, **{name: 0})
+    options: dict[str, Any] = {name: 0}
+    server = Serving(reading, **options)
     if name == "request_timeout":
         server.feed(get("/", "Content-Length: 9", method="POST"))
     elif name == "keep_alive_timeout":

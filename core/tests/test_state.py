@@ -8,8 +8,25 @@ from pathlib import Path
 import pytest
 
 from anywire.core import _state
-from anywire.core._state import BODY, CLOSED, CYCLE, DONE, END, FAIL, FAILED, FINISH, HALF, HEAD, IDLE, JOINT
-from anywire.core._state import MESSAGE, SWITCH, SWITCHED, joint, step
+from anywire.core._state import (
+    BODY,
+    CLOSED,
+    CYCLE,
+    DONE,
+    END,
+    FAIL,
+    FAILED,
+    FINISH,
+    HALF,
+    HEAD,
+    IDLE,
+    JOINT,
+    MESSAGE,
+    SWITCH,
+    SWITCHED,
+    joint,
+    step,
+)
 
 STATES = [IDLE, BODY, DONE, SWITCHED, CLOSED, FAILED]
 INPUTS = [HEAD, MESSAGE, FINISH, SWITCH, CYCLE, END, FAIL]

@@ -194,7 +194,7 @@ class Pump(asyncio.Protocol):
             self._arm(deadline)
 
     def watch(self) -> None:
-        """asyncio always reads; but a FIN that came with the request was noticed before anybody listened."""
+        """A FIN that came with the request was noticed before anybody listened; else asyncio always reads."""
         if self._eof:
             self._loop.call_soon(self.feed.notice)
 

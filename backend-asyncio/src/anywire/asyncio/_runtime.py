@@ -152,7 +152,8 @@ class Runtime(SocketRuntime):
     ) -> Pump:
         loop = self._loop
         context = None if tls is None else client_context(ssl, tempfile, tls)
-        name = None if tls is None else server_name or (tls["host"] if "servername" not in tls else "")
+        # "" says: no SNI (MOD-69). For an address ssl sends none; a name it sends, and verifies, which matters more.
+        name = None if tls is None else server_name or tls["host"]
         if isinstance(handle, Pump):
             handle.feed = feed
             if context is not None:

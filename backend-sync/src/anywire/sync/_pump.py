@@ -17,7 +17,7 @@ import ssl
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywire.core import FOREVER
 from anywire.core.facade.blocking import SocketPump
@@ -40,7 +40,7 @@ class Pump(SocketPump):
 
     __slots__ = ("_generation", "_sleepers", "fd", "lock", "post")
 
-    socket = socket
+    socket: ClassVar[Any] = socket
     would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
     def __init__(self, sock: Any, feed: Feed, *, tls: bool = False) -> None:

@@ -10,19 +10,16 @@ import threading
 import time
 from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-from anywire.core import Address, server_context
-from anywire.core.facade import Listening, blocking, listening_sockets, to_addresses, wanted_family
+from anywire.core import server_context
+from anywire.core.facade import Listening, blocking, listening_sockets
 
 from ._poller import Poller
 from ._pump import Pump
 from ._sleep import Sleeper, borrow, forked, give_back
 
-if TYPE_CHECKING:
-    from anywire.core.facade.blocking import Connecting
-
-__all__ = ["Agent", "Api", "ClientRequest", "SecureAgent", "Server", "runtime"]
+__all__ = ["Agent", "Api", "SecureAgent", "runtime"]
 
 READABLE, WRITABLE = 1, 4  # POLLIN and POLLOUT
 
@@ -56,7 +53,7 @@ class Waiter:
         return [sock for sock in sockets if sock.fileno() in ready]
 
 
-class Runtime(blocking.SocketConnector):
+class Runtime(blocking.ThreadedConnector):
     """See ``anywire.core.facade.blocking.Runtime`` for what each method promises."""
 
     readable, writable = READABLE, WRITABLE
@@ -64,38 +61,12 @@ class Runtime(blocking.SocketConnector):
     now = staticmethod(monotonic)
     cpu = staticmethod(time.process_time)
     sleep = staticmethod(time.sleep)
-    threading = threading
+    threading: ClassVar[Any] = threading
     waiter = Waiter
     poller = Poller
 
     def __init__(self) -> None:
         super().__init__(socket, ssl, tempfile)
-
-    def report(self, message: str, error: BaseException) -> None:
-        """What ``threading.excepthook`` is told of a thread that dies."""
-        error.add_note(message)
-        threading.excepthook(
-            threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
-        )
-
-    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
-        """Ask the system, in a thread: it cannot be told to hurry."""
-        answer: list[Any] = []
-
-        def ask() -> None:
-            try:
-                answer.append(socket.getaddrinfo(host, port, wanted_family(socket, family), socket.SOCK_STREAM))
-            except OSError as error:
-                answer.append(error)
-            connecting.waiter.wake()
-
-        threading.Thread(target=ask, name="anywire-resolver", daemon=True).start()
-        while not answer:
-            connecting.waiter.wait(connecting.due)
-            connecting.check()
-        if isinstance(answer[0], OSError):
-            raise answer[0]
-        return to_addresses(answer[0])
 
     def listen(self, server: Any, options: Any) -> Listening:
         """Accept and serve with a crew of threads."""
@@ -139,43 +110,10 @@ class SecureAgent(blocking.SecureAgent, Agent):
     """A pool of TLS connections, shared by as many threads as want to."""
 
 
-class ClientRequest(blocking.ClientRequest):
-    """A request that any thread may destroy."""
-
-    __slots__ = ()
-
-    def _release(self, connection: Any) -> None:
-        lease, agent = self._lease, self.agent
-        # Whoever ends the lease first, says what becomes of its connection: its thread may just have pooled it.
-        if lease is not None and isinstance(agent, Agent) and not agent.dropped(lease):
-            connection = None
-        super()._release(connection)
-
-
-class Server(blocking.Server):
-    """A server on threads.
-
-    Attributes:
-        max_workers: most threads that serve its connections; default 128. Read by ``listen()``.
-            Idle connections need none; a handler that waits has one to itself.
-    """
-
-    __slots__ = ("_lock", "max_workers")
-
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__(*args, **keywords)
-        self._lock = threading.RLock()
-        self.max_workers = 128
-
-    def _check_closed(self) -> None:
-        with self._lock:
-            super()._check_closed()
-
-
 class Api(blocking.Api):
     """The functions of this backend's modules."""
 
     agent_class = Agent
     secure_agent_class = SecureAgent
-    request_class = ClientRequest
-    server_class = Server
+    request_class = blocking.GuardedRequest
+    server_class = blocking.CrewServer

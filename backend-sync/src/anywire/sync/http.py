@@ -7,9 +7,11 @@ import time
 
 from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
 from anywire.core.facade import install
+from anywire.core.facade.blocking import CrewServer as Server
+from anywire.core.facade.blocking import GuardedRequest as ClientRequest
 from anywire.core.facade.blocking import IncomingMessage, ServerResponse, Socket
 
-from ._runtime import Agent, Api, ClientRequest, Server, runtime
+from ._runtime import Agent, Api, runtime
 
 __all__ = [
     "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",

@@ -70,11 +70,12 @@ class Pump(SocketPump):
     async def wait(self, due: float) -> None:
         """Park until something happened, or until `due`; if that is past, look what came and let others run."""
         if due <= 0.0 or self.closed:
-            if self._hungry():
+            if not self._reading and self._hungry():
                 self._take()
             await checkpoint()
             return
-        self._arm(min(due, self.feed.next_deadline(trio.current_time())))
+        deadline = self.feed.next_deadline(trio.current_time())
+        self._arm(due if due < deadline else deadline)
         if self._reading or not self._hungry():
             if self._lot is None:
                 self._lot = ParkingLot()

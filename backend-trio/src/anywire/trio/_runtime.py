@@ -94,9 +94,9 @@ class Scope:
             return await self._manager.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
             # The block is no nursery to its user: what was raised in it comes out as it was.
-            if len(group.exceptions) != 1:
-                raise
-            only = group.exceptions[0]
+            only: BaseException = group
+            while only is not error and isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
+                only = only.exceptions[0]
         raise only
 
 

@@ -55,7 +55,7 @@ class Document:
         title: the heading.
         path: the file.
         line: line of the heading, counted from 1.
-        keys: the ``Key: value`` lines.
+        keys: the ``Key: value`` lines; a key given twice has both values, one a line.
         blocks: language of a fenced block to its text, without the last line end.
     """
 
@@ -139,7 +139,8 @@ def load(path: Path) -> list[Document]:
         elif line.startswith("```"):
             block = line[3:].strip()
         elif current is not None and (match := _KEY.fullmatch(line)):
-            current.keys[match[1]] = match[2]
+            before = current.keys.get(match[1])
+            current.keys[match[1]] = match[2] if before is None else f"{before}\n{match[2]}"
     if block is not None:
         raise DocumentError(f"{path}: the last block does not end")
     for document in documents:

@@ -9,6 +9,7 @@ from ._agent import Agent
 from ._client_connection import ClientConnection
 from ._emitter import Emitter
 from ._names import http_name, https_name
+from ._options import server_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +71,13 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if options.plain and not self._own_options and self.protocol == "http:":
             name = f"{options.host}:{options.port}:"  # what http_name says, for nearly every request
         else:
-            name = self.get_name(self.connection_options(options))
+            wanted = self.connection_options(options)
+            if self.protocol == "https:":
+                if wanted.get("servername") is None:
+                    wanted["servername"] = server_name(options, request.get_header("host"))
+                # Decided here, with the name of the pool: whom the certificate is for must not change with Host later.
+                options.servername = wanted["servername"]
+            name = self.get_name(wanted)
         request._lease = self.request(name, request, request._now(), options)
         if self.has_answers:
             self.settle()

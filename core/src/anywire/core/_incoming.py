@@ -259,11 +259,23 @@ class IncomingMessage(Emitter):
         piece: Any = data
         if rare is not None and rare.decoder is not None:
             piece = rare.decoder.decode(data)
-            if not piece:  # half a character: nothing to show yet
-                return self.read_nowait()
+            while not piece:  # half a character: nothing to show yet
+                more = self._more()
+                if not more:
+                    return more if more is None else self._ended()
+                piece = rare.decoder.decode(more)
         if self._listeners is not None:
             self.emit("data", piece)
         return piece
+
+    def _more(self) -> bytes | None:
+        if self.complete:
+            return b""
+        try:
+            return self._connection.read_body()
+        except AnywireError as error:
+            self._error = error
+            raise
 
     def _ended(self) -> Any:
         """Everything was consumed: ``end``, once. Returns what a reader gets."""

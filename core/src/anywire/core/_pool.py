@@ -362,7 +362,7 @@ class Pool(Generic[C, R]):
 
     def _rest_if_empty(self, group: Group[C, R]) -> None:
         """AGT-11: a name without anything is gone; what we keep of it is bounded and not shown."""
-        if group.count or group.queue or group.resting:
+        if group.count or group.queue:
             return
         group.resting = True
         self._resting[group.name] = group

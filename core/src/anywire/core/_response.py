@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._errors import ArgumentTypeError, StateError
+from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._framing import CHUNKED_OK
 from ._header_store import HeaderStore
 from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage, pairs
-from ._serializer import CONTINUE, PROCESSING, render_information, render_response
+from ._serializer import CONTINUE, PROCESSING, check_status, render_information, render_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -161,6 +161,9 @@ class ServerResponse(OutgoingMessage):
             StateError: ``ERR_HTTP_HEADERS_SENT``.
             ArgumentValueError: not an interim status, or fields that cannot be sent.
         """
+        if check_status(status_code) == 101:
+            # It would make the client take what follows for another protocol.
+            raise ArgumentValueError("Invalid status code: 101", code="ERR_HTTP_INVALID_STATUS_CODE")
         self._interim(render_information(status_code, pairs(headers)))
         if status_code == 100:
             self._connection.continue_pending = False

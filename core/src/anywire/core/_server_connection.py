@@ -269,7 +269,6 @@ class ServerConnection(Connection):
 
     def _cycle(self) -> None:
         """Both halves are done and the connection persists: ready for the next head."""
-        self.receiving = HALF[DONE][CYCLE]
         self.sending = HALF[DONE][CYCLE]
         self.message = None
         self.response = None
@@ -277,6 +276,8 @@ class ServerConnection(Connection):
         self._since = None
         if self.server.keep_alive_timeout:
             self.idle_timeout = self.server.timeout  # what one exchange had set ends with it (RES-72, SRV-52)
+        # Last: on threads whoever serves the connection may be looking for the next head already.
+        self.receiving = HALF[DONE][CYCLE]
 
     def _end(self) -> None:
         self._start_linger()

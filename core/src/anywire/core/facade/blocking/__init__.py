@@ -11,12 +11,12 @@ from __future__ import annotations
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest, Connecting, CutShort
 from ._crew import Crew, Crewed, CrewPump
-from ._guard import GuardedAgent
 from ._messages import IncomingMessage, ServerResponse
 from ._runtime import BlockingPump, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket
 from ._sockets import SocketConnector
+from ._threads import CrewServer, GuardedAgent, GuardedRequest, ThreadedConnector
 from ._transport import SocketPump
 
 __all__ = [
@@ -27,9 +27,11 @@ __all__ = [
     "Connecting",
     "Crew",
     "CrewPump",
+    "CrewServer",
     "Crewed",
     "CutShort",
     "GuardedAgent",
+    "GuardedRequest",
     "IncomingMessage",
     "Listener",
     "Runtime",
@@ -39,5 +41,6 @@ __all__ = [
     "Socket",
     "SocketConnector",
     "SocketPump",
+    "ThreadedConnector",
     "Waiter",
 ]

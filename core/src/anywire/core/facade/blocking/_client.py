@@ -93,15 +93,19 @@ class ClientRequest(_request.ClientRequest):
         while (connection := self._connection) is not None and not self._over:
             pump: Any = connection.pump
             if pump.blocked:
-                self._park(self._options.idle_timeout, "write")
+                self._unblocked(pump)
             elif self._unchecked < FAIRNESS:
                 return True
             else:
-                pump.wait(0.0)
+                try:
+                    pump.wait(0.0)
+                except BaseException as problem:
+                    self._interrupted(problem)
+                    raise
             self._unchecked = 0
             if connection.bytes_received or connection.lost:
                 if self._advance() is not None:
-                    return not self._gone() and not connection.lost
+                    return not self._gone() and connection.keep_alive and not connection.lost
                 if self._connection is None and not self._over:
                     self._acquire()  # a replay
         return not self._gone()
@@ -148,14 +152,19 @@ class ClientRequest(_request.ClientRequest):
             self.end_nowait()
         if self._head:
             self.flush_headers_nowait()
+        due: float | None = None
         while True:
             message = self._advance()
             if message is not None or (message := self.res) is not None:
                 return message  # type: ignore[return-value]  # made by our own class
             if self._connection is None:
                 self._acquire()
-            else:
-                self._park(self._options.head_timeout, "head")
+                continue
+            if due is None:
+                due = self._due(self._options.head_timeout)
+            elif due != FOREVER and self._now() >= due:  # whatever trickled in meanwhile
+                raise self._expired("head", self._options.head_timeout)
+            self._park(due)
 
     def _take_over(self) -> tuple[IncomingMessage, Socket, bytes]:
         assert self._switched is not None and self._connection is not None
@@ -215,28 +224,35 @@ class ClientRequest(_request.ClientRequest):
 
     # ---------------------------------------------------------------- waiting
 
-    def _park(self, limit: float | None, phase: str) -> None:
-        """Wait for anything to happen, `limit` seconds at most."""
-        connection = self._connection
-        assert connection is not None
-        due = self._deadline or FOREVER
-        if limit:
-            due = min(due, self._now() + limit)
+    def _park(self, due: float) -> None:
+        """Wait for anything to happen, until `due` at most."""
+        assert self._connection is not None
         try:
-            connection.pump.wait(due)  # type: ignore[attr-defined]
+            self._connection.pump.wait(due)  # type: ignore[attr-defined]
         except BaseException as problem:
             self._interrupted(problem)
             raise
-        if due != FOREVER and self._now() >= due and not connection.bytes_received:
-            raise self._expired(phase)
-        if self._deadline is not None and self._now() >= self._deadline:
-            raise self._expired(phase)
 
-    def _expired(self, phase: str) -> AnywireError:
+    def _unblocked(self, pump: Any) -> None:
+        """Wait while the transport takes no more. ``idle_timeout`` is for a peer that takes nothing at all."""
+        limit = self._options.idle_timeout
+        due = self._due(limit)
+        left = pump.unsent
+        self._park(due)
+        if due == FOREVER or not pump.blocked or (now := self._now()) < due:
+            return
+        if pump.unsent >= left or (self._deadline is not None and now >= self._deadline):
+            raise self._expired("write", limit)
+
+    def _expired(self, phase: str, limit: float | None) -> AnywireError:
         total = self._deadline is not None and self._now() >= self._deadline
-        what = f"deadline of {self._options.deadline} s" if total else f"{phase} limit"
-        error = TimedOut(f"{self._method} {self.protocol}//{self.host}{self._path}: {what} reached", phase=phase)
-        error.elapsed = self._options.deadline if total else None
+        if total:
+            limit = self._options.deadline
+        what = "deadline" if total else f"{phase} limit"
+        error = TimedOut(
+            f"{self._method} {self.protocol}//{self.host}{self._path}: {what} of {limit} s reached", phase=phase
+        )
+        error.elapsed = limit
         return self._fail(error)
 
     def _interrupted(self, problem: BaseException) -> None:
@@ -293,7 +309,7 @@ class ClientRequest(_request.ClientRequest):
                 finally:
                     self._waiter = lease.waiter = None
                 if lease.state == QUEUED and runtime.now() >= due:
-                    raise self._expired("queue")
+                    raise self._expired("queue", options.queue_timeout)
             else:
                 raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))  # type: ignore[arg-type]
         self._attach(connection, lease is not None and lease.reused)
@@ -309,7 +325,8 @@ class ClientRequest(_request.ClientRequest):
     def _open(self, lease: Lease[Any, Any] | None) -> ClientConnection:
         """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it."""
         connection = self._new_connection()
-        due = self._due(self._options.connect_timeout or self._options.timeout)
+        limit = self._options.connect_timeout or self._options.timeout
+        due = self._due(limit)
         connecting = Connecting(self, lease, due, self._runtime.waiter())
         self._waiter = connecting.waiter
         if lease is not None:
@@ -322,7 +339,7 @@ class ClientRequest(_request.ClientRequest):
                 raise self._error from None
             if lease is not None and lease.error is not None:
                 raise self._fail(lease.error) from None  # type: ignore[arg-type]
-            raise self._expired("connect") from None
+            raise self._expired("connect", limit) from None
         finally:
             self._waiter = None
             if lease is not None:

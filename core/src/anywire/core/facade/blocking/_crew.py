@@ -14,7 +14,7 @@ Threads, clocks and polling are the backend's; what is used of them is in :class
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..._pump import FOREVER, NOBODY
 from ._roster import TICK, Roster, Timers
@@ -55,9 +55,9 @@ class CrewPump(BlockingPump, Protocol):
 class Crewed(Protocol):
     """What a crew asks of its runtime, besides what any runtime has."""
 
-    threading: Any  # the module
-    readable: int  # the poller's bit for "can be read"
-    pump_class: Any
+    threading: ClassVar[Any]  # the module
+    readable: ClassVar[int]  # the poller's bit for "can be read"
+    pump_class: ClassVar[Any]
 
     def now(self) -> float:
         """Seconds, monotonic."""
@@ -106,7 +106,11 @@ class Post:
         self.armed = FOREVER
 
     def run(self, events: int) -> tuple[int, float] | None:
-        """Go on; `events` are 0 if it is for time or a kick. Returns what to poll for and until when; None at the end."""
+        """Go on; `events` are 0 if it is for time or a kick.
+
+        Returns:
+            What to poll for, and until when. None at the end.
+        """
         raise NotImplementedError
 
 
@@ -367,7 +371,8 @@ class Crew:
                     roster.ends(me)
                     through = 0
                 if self._over:
-                    return self._leave(me)
+                    self._leave(me)
+                    return None
                 rests = roster.too_many or (not self._ready and roster.polling)
                 if rests:
                     roster.active -= 1
@@ -388,7 +393,8 @@ class Crew:
                 with self._lock:
                     if me in self._resting:
                         self._resting.remove(me)
-                        return self._leave(me)
+                        self._leave(me)
+                        return None
                 me.gate.acquire()  # called up at the last moment
 
     def _leave(self, me: Worker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import _incoming, _response
-from ..._errors import AnywireError, ArgumentTypeError, TimedOut, TruncatedError
+from ..._errors import AnywireError, ArgumentTypeError, TruncatedError
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
 
@@ -115,17 +115,20 @@ class IncomingMessage(_incoming.IncomingMessage):
         if req is None:
             pump.wait(FOREVER)
             return
-        due = req._deadline or FOREVER
+        parser = self._connection._parser
         limit = req._options.idle_timeout
-        if limit:
-            due = min(due, req._now() + limit)
+        due = req._due(limit)
+        had = parser.buffered
         try:
             pump.wait(due)
         except BaseException as problem:
             req._interrupted(problem)
             raise
-        if due != FOREVER and (now := req._now()) >= due and not self._connection._parser.buffered:
-            raise req._fail(TimedOut(f"no more of the response body in time at {now:.3f}", phase="body"))
+        if due == FOREVER or (now := req._now()) < due or self._connection.eof:
+            return
+        # Input restarts the idle limit, and never the deadline.
+        if parser.buffered == had or (req._deadline is not None and now >= req._deadline):
+            raise req._expired("body", limit)
 
 
 class ServerResponse(_response.ServerResponse):

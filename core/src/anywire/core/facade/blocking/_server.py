@@ -183,9 +183,9 @@ class Server(_server.Server):
 
     def _drain(self, runtime: Runtime, grace: float) -> None:
         start = runtime.now()
-        self._gone(runtime, start + min(grace, IDLE_GRACE))
-        self.close_idle_connections()
         try:
+            self._gone(runtime, start + min(grace, IDLE_GRACE))
+            self.close_idle_connections()
             self._gone(runtime, start + grace)
         finally:
             # A handler that waits for something else would otherwise outlive its server.
@@ -332,11 +332,11 @@ class Server(_server.Server):
                 if not event.complete or connection.idle_timeout:
                     pump.kick()  # the handler may never wait on us, and its clock runs all the same
                 self._exchange(connection, event)
+                connection.parked = True  # from here on, whoever ends the response kicks
                 if connection.message is None:
                     continue  # answered, and ready for the next
                 if connection.switched:
                     return True
-                connection.parked = True
                 if connection.exchanging and not connection.lost and connection.error is None:
                     return False
             elif event is CLOSED_EVENT:

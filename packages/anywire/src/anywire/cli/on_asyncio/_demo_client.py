@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from io import FileIO
 from pathlib import Path
@@ -43,6 +44,7 @@ class _Client:
         self._result = result
         self._reporter = reporter
         self._agent = http.Agent(keep_alive=True, max_sockets=job.sockets)
+        self._fetched: list[Entry] = []
 
     async def run(self) -> None:
         try:
@@ -83,6 +85,9 @@ class _Client:
 
     # ---------------------------------------------------------------- the tree
 
+    def _copy(self, entry: Entry) -> str:
+        return os.path.join(self._job.mirror, entry.path)
+
     async def _manifest(self) -> None:
         tree = self._job.material.tree
         async with self._request("GET", "/manifest") as res:
@@ -95,8 +100,8 @@ class _Client:
         job, result = self._job, self._result
         tree = job.material.tree
         entries = tree.files
-        for folder in {(job.mirror / entry.path).parent for entry in entries}:
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in {os.path.dirname(self._copy(entry)) for entry in entries}:
+            os.makedirs(folder, exist_ok=True)
         with self._reporter.phase("mirror", len(entries)) as phase, result.down.timed():
             # Every request there will be is made now, and ended: it waits in the Agent's queue for its socket.
             asked = [(entry, self._request("GET", "/tree" + quote_path(entry.path.split("/")))) for entry in entries]
@@ -124,19 +129,21 @@ class _Client:
         try:
             async with req as res:
                 _expect(res, 200)
-                with _open(self._job.mirror / entry.path, "wb") as file:
+                with _open(self._copy(entry), "wb") as file:
                     async for piece in res:
                         file.write(piece)
                         size += len(piece)
         except (Wrong, OSError, ValueError) as error:
             if not self._job.material.tree.changed(entry):
                 raise Wrong(f"GET {entry.path}: {error}") from error
+        else:
+            self._fetched.append(entry)
         phase.advance()
         return size
 
     async def _upload(self) -> None:
         job, result = self._job, self._result
-        entries = [entry for entry in job.material.tree.files if (job.mirror / entry.path).exists()]
+        entries = self._fetched
         with self._reporter.phase("upload", len(entries)) as phase, result.up.timed():
             asked = [
                 (
@@ -160,7 +167,7 @@ class _Client:
         try:
             # Waits for a socket. Only then is the file opened: there are far more requests than descriptors.
             await req.flush_headers()
-            with _open(self._job.mirror / entry.path, "rb") as file:
+            with _open(self._copy(entry), "rb") as file:
                 while piece := file.read(PIECE):
                     digest.update(piece)
                     size += len(piece)
@@ -381,7 +388,7 @@ class _Client:
         return f"Early Hints before the answer: Link: {HINTS['Link']}"
 
 
-def _open(path: Path, mode: Literal["rb", "wb"]) -> FileIO:
+def _open(path: str, mode: Literal["rb", "wb"]) -> FileIO:
     # On the loop: these files are in the page cache, where a thread for each read would cost more than the read.
     return open(path, mode, buffering=0)
 

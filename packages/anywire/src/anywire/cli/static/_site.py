@@ -99,7 +99,12 @@ class Site:
         return self._file(method, path, headers, now)
 
     def _resolve(self, target: Target) -> str:
-        return self._inside(os.path.join(self.root, *target.segments))
+        path = self.root
+        for name in target.segments:
+            path = os.path.join(path, name)
+            if os.path.islink(path):
+                return self._inside(os.path.join(self.root, *target.segments))
+        return path  # the root is free of links, and so are these names: it leads nowhere else
 
     def _inside(self, path: str) -> str:
         """What `path` is, links followed; the second wall against leaving the root.

@@ -1,0 +1,430 @@
+"""The server on gevent, against clients that are bare sockets."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent_kit import CLOSE, GET, Certificates, Event, Job, Wire, ask, dial, port_of, serving, until
+
+from anywire.core import AnywireError, StateError
+from anywire.gevent import http
+
+Request = http.IncomingMessage
+Response = http.ServerResponse
+
+
+def hello(req: Request, res: Response) -> None:
+    res.set_header("Content-Type", "text/plain")
+    res.end("hello")
+
+
+def echo(req: Request, res: Response) -> None:
+    res.write_head(200)
+    for chunk in req:
+        res.write(chunk)
+    res.end()
+
+
+def test_one_exchange_to_the_byte() -> None:
+    with serving(hello) as server:
+        answer = ask(port_of(server), CLOSE)
+        assert re.sub(rb"Date: [^\r]+", b"Date: now", answer) == (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: now\r\nConnection: close\r\n"
+            b"Content-Length: 5\r\n\r\nhello"
+        )
+
+
+def test_a_connection_carries_many() -> None:
+    with serving(hello) as server, dial(port_of(server)) as wire:
+        for _ in range(10):
+            wire.send(GET)
+            assert wire.message()[1] == b"hello"
+        assert server.get_connections() == 1
+
+
+def test_byte_by_byte_and_pipelined() -> None:
+    with serving(hello) as server, dial(port_of(server)) as wire:
+        for byte in GET:
+            wire.send(bytes([byte]))
+        assert wire.message()[1] == b"hello"
+        wire.send(GET * 50)
+        for _ in range(50):
+            assert wire.message()[1] == b"hello"
+
+
+def test_streaming_keeps_no_more_than_a_little() -> None:
+    """64 MiB in and out again through an echo, read as slowly as it comes: flat memory."""
+    size = 64 << 20
+    piece = b"x" * 65536
+
+    def upload(wire: Wire) -> None:
+        for _ in range(size // len(piece)):
+            wire.send(piece)
+
+    with serving(echo) as server, dial(port_of(server)) as wire:
+        tracemalloc.start()
+        try:
+            wire.send(b"POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % size)
+            uploading = Job(upload, wire)
+            assert b" 200 " in wire.head()
+            got = 0
+            while data := wire._file.read1(65536):
+                got += len(data)
+            uploading.join()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert got == size
+    assert peak < 4 << 20
+
+
+def test_tls(certificates: Certificates) -> None:
+    with serving(hello, cert=certificates.cert, key=certificates.key) as server:
+        for _ in range(2):
+            with dial(port_of(server), tls=certificates.client_side()) as wire:
+                wire.send(GET)
+                assert wire.message()[1] == b"hello"
+                wire.send(CLOSE)
+                assert wire.rest().endswith(b"hello")
+        # Who speaks no TLS is sent away, and others are served meanwhile.
+        with dial(port_of(server)) as silent, dial(port_of(server)) as plain:
+            plain.send(GET * 100)
+            assert b"HTTP" not in plain.rest()
+            with dial(port_of(server), tls=certificates.client_side()) as wire:
+                wire.send(CLOSE)
+                assert wire.rest().endswith(b"hello")
+            server.close(0)
+            assert silent.rest() == b""
+
+
+def test_tls_big_bodies(certificates: Certificates) -> None:
+    size = 8 << 20
+    with (
+        serving(echo, cert=certificates.cert, key=certificates.key) as server,
+        dial(port_of(server), tls=certificates.client_side()) as wire,
+    ):
+        wire.send(b"POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % size)
+        # One thread only: an SSL object is not for two. The server must be content to buffer nothing.
+        got = 0
+        wire.sock.settimeout(0.001)
+        sent = 0
+        piece = b"x" * 16384
+        head = b""
+        while got < size:
+            if sent < size:
+                try:
+                    sent += wire.sock.send(piece[: size - sent])
+                except TimeoutError:
+                    pass
+            try:
+                data = wire.sock.recv(65536)
+            except TimeoutError:
+                continue
+            if b"\r\n\r\n" not in head:
+                head, _, data = (head + data).partition(b"\r\n\r\n")
+                head += b"\r\n\r\n"
+            got += len(data)
+        assert got == size
+
+
+def test_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    server = http.create_server(hello)
+    with server:
+        server.listen(path=path)
+        assert server.address() == path
+        with dial(path=path) as wire:
+            wire.send(CLOSE)
+            assert wire.rest().endswith(b"hello")
+        server.close(0)
+    assert not Path(path).exists()
+
+
+def test_blocking_handlers_do_not_stop_others() -> None:
+    release = Event()
+    inside: list[str] = []
+
+    def app(req: Request, res: Response) -> None:
+        if req.url == "/block":
+            inside.append(req.url)
+            assert release.wait(20)
+        res.end("done")
+
+    with serving(app) as server:
+        wires = []
+        for _ in range(20):
+            context = dial(port_of(server))
+            wires.append((context, context.__enter__()))
+        for _, wire in wires:
+            wire.send(b"GET /block HTTP/1.1\r\nHost: h\r\n\r\n")
+        until(lambda: len(inside) == 20)
+        assert ask(port_of(server), CLOSE).endswith(b"done")
+        release.set()
+        for context, wire in wires:
+            assert wire.message()[1] == b"done"
+            context.__exit__(None, None, None)
+
+
+def test_a_keep_alive_connection_expires() -> None:
+    with serving(hello, keep_alive_timeout=0.05) as server, dial(port_of(server)) as wire:
+        wire.send(GET)
+        assert wire.message()[1] == b"hello"
+        assert wire.rest() == b""
+
+
+def test_a_slow_head_times_out() -> None:
+    with serving(hello, headers_timeout=0.05) as server:
+        assert ask(port_of(server), b"GET / HT").startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_slow_body_times_out_while_the_handler_waits_for_it() -> None:
+    with serving(echo, request_timeout=0.05) as server:
+        answer = ask(port_of(server), b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf")
+        assert b"half" not in answer or answer.endswith(b"half\r\n")  # cut short, never completed
+
+
+def test_a_slow_body_times_out_while_the_handler_waits_for_something_else() -> None:
+    aborted = Event()
+
+    def app(req: Request, res: Response) -> None:
+        req.on("aborted", aborted.set)
+        assert aborted.wait(20)
+
+    with serving(app, request_timeout=0.05) as server:
+        ask(port_of(server), b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf")
+    assert aborted.is_set()
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_went_away_is_noticed(how: str) -> None:
+    """SRV-25: the handler waits for something else, and somebody listens."""
+    closed = Event()
+    inside = Event()
+
+    def app(req: Request, res: Response) -> None:
+        res.on("close", closed.set)
+        inside.set()
+        assert closed.wait(20)
+
+    with serving(app) as server:
+        with dial(port_of(server)) as wire:
+            wire.send(GET)
+            assert inside.wait(20)
+            getattr(wire, how)()
+        assert closed.wait(20)
+        until(lambda: not server.connections)
+
+
+def test_a_client_that_went_away_is_noticed_when_the_listener_came_late(certificates: Certificates) -> None:
+    closed = Event()
+    inside = Event()
+    gone = Event()
+
+    def app(req: Request, res: Response) -> None:
+        inside.set()
+        assert gone.wait(20)
+        req.on("aborted", closed.set)
+        assert closed.wait(20)
+
+    with serving(app, cert=certificates.cert, key=certificates.key) as server:
+        with dial(port_of(server), tls=certificates.client_side()) as wire:
+            wire.send(GET)
+            assert inside.wait(20)
+        gone.set()
+        assert closed.wait(20)
+        until(lambda: not server.connections)
+
+
+def test_writing_to_a_client_that_went_away_raises() -> None:
+    failed: list[BaseException] = []
+
+    def app(req: Request, res: Response) -> None:
+        try:
+            while True:
+                res.write(b"x" * 65536)
+        except AnywireError as error:
+            failed.append(error)
+
+    with serving(app) as server:
+        with dial(port_of(server)) as wire:
+            wire.send(GET)
+            wire.head()
+        until(lambda: failed)
+        until(lambda: not server.connections)
+
+
+def test_a_response_may_be_ended_by_another_greenlet() -> None:
+    pending: list[Response] = []
+
+    def app(req: Request, res: Response) -> None:
+        pending.append(res)
+
+    with serving(app) as server, dial(port_of(server)) as wire:
+        for _ in range(20):
+            wire.send(GET + GET)  # the second one waits
+            for _ in range(2):
+                until(lambda: pending)
+                Job(pending.pop().end, "later").join()
+                assert wire.message()[1] == b"later"
+
+
+def test_many_responses_ended_by_other_greenlets_while_requests_are_pipelined() -> None:
+    def app(req: Request, res: Response) -> None:
+        Job(res.end, "later")
+
+    with serving(app) as server, dial(port_of(server)) as wire:
+        wire.send(GET * 300)
+        for _ in range(300):
+            assert wire.message()[1] == b"later"
+
+
+def test_unread_body_is_drained_or_lingered() -> None:
+    with serving(hello) as server:
+        with dial(port_of(server)) as wire:
+            wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100000 + GET)
+            assert wire.message()[1] == b"hello"
+            assert wire.message()[1] == b"hello"
+        with dial(port_of(server)) as wire:
+            uploading = Job(upload_much, wire)
+            assert wire.message()[1] == b"hello"
+            wire.close()
+            uploading.join()
+
+
+def upload_much(wire: Wire) -> None:
+    try:
+        wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+        for _ in range(1000):
+            wire.send(b"x" * 100000)
+    except OSError:
+        pass
+
+
+def test_a_handler_that_raises_is_answered_for_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[Any] = []
+    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda *report: reports.append(report))
+
+    def app(req: Request, res: Response) -> None:
+        raise ValueError("of the handler")
+
+    with serving(app) as server:
+        assert ask(port_of(server), CLOSE).startswith(b"HTTP/1.1 500 ")
+    assert [str(report[2]) for report in reports] == ["of the handler"]
+
+
+def test_bad_requests_are_answered() -> None:
+    with serving(hello) as server:
+        assert ask(port_of(server), b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_client_error_hands_out_the_socket() -> None:
+    def spoilt(error: Any, socket: Any) -> None:
+        socket.end(b"HTTP/1.1 400 Mine\r\n\r\n")
+        socket.close()
+
+    with serving(hello, setup=lambda server: server.on("client_error", spoilt)) as server:
+        assert ask(port_of(server), b"nonsense\r\n\r\n") == b"HTTP/1.1 400 Mine\r\n\r\n"
+
+
+def test_upgrade_is_a_raw_stream() -> None:
+    def upgraded(req: Request, stream: Any, head: bytes) -> None:
+        stream.send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + head)
+        for data in stream:
+            stream.send(data)
+        stream.close()
+
+    with (
+        serving(hello, setup=lambda server: server.on("upgrade", upgraded)) as server,
+        dial(port_of(server)) as wire,
+    ):
+        wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhead")
+        wire.head()
+        assert wire.exactly(4) == b"head"
+        wire.send(b"more")
+        assert wire.exactly(4) == b"more"
+        wire.eof()
+        assert wire.rest() == b""
+
+
+def test_close_lets_exchanges_finish_and_ends_idle_ones() -> None:
+    inside, release = Event(), Event()
+
+    def app(req: Request, res: Response) -> None:
+        inside.set()
+        assert release.wait(20)
+        res.end("done")
+
+    server = http.create_server(app)
+    server.listen(0, "127.0.0.1")
+    with dial(port_of(server)) as busy, dial(port_of(server)) as idle:
+        busy.send(GET)
+        assert inside.wait(20)
+        closing = Job(server.close, 20)
+        until(lambda: not server.listening)
+        release.set()
+        head, body = busy.message()
+        assert body == b"done"
+        assert b"Connection: close" in head
+        assert idle.rest() == b""
+        busy.close()
+        closing.join()
+    assert not server.connections
+
+
+def test_close_aborts_what_is_left() -> None:
+    inside, release = Event(), Event()
+
+    def app(req: Request, res: Response) -> None:
+        inside.set()
+        assert release.wait(20)
+        with pytest.raises(AnywireError):
+            write_forever(res)
+
+    server = http.create_server(app)
+    server.listen(0, "127.0.0.1")
+    with dial(port_of(server)) as wire:
+        wire.send(GET)
+        assert inside.wait(20)
+        closing = Job(server.close, 0)
+        assert wire.rest() == b""
+        release.set()
+        closing.join()
+    with pytest.raises(StateError):
+        server.close()
+
+
+def write_forever(res: Response) -> None:
+    while True:
+        res.write(b"x" * 65536)
+
+
+def test_it_can_listen_again() -> None:
+    server = http.create_server(hello)
+    closed: list[int] = []
+    server.on("close", lambda: closed.append(1))
+    for _ in range(3):
+        server.listen(0, "127.0.0.1")
+        with dial(port_of(server)) as wire:
+            wire.send(GET)
+            assert wire.message()[1] == b"hello"
+        server.close(0)
+    assert closed == [1, 1, 1]
+
+
+def test_max_connections() -> None:
+    dropped: list[Any] = []
+
+    def setup(server: Any) -> None:
+        server.max_connections = 1
+        server.on("drop", dropped.append)
+
+    with serving(hello, setup=setup) as server, dial(port_of(server)) as wire:
+        wire.send(GET)
+        assert wire.message()[1] == b"hello"
+        assert ask(port_of(server), GET) == b""
+        assert len(dropped) == 1

@@ -1,0 +1,341 @@
+"""The interpreter of ``app`` blocks: carries out operations on a backend, and writes what they show into the log.
+
+It is written once, as coroutines, for both colours (see :mod:`.backends`). A *scope* says what
+the names of the moment mean: the objects that were made, and in a handler its ``req`` and ``res``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from .backends import Backend, drive, settle
+from .errors import ScenarioError
+from .language import Operation, Program, Section
+from .observing import Log, describe_error, describe_event, shown
+from .peers import Signals
+
+__all__ = ["HOOKS", "Application", "Scope"]
+
+HOOKS: Final = frozenset({"request", "check_continue", "check_expectation", "connect", "upgrade", "client_error"})
+"""Events of a server whose listeners may wait."""
+
+CLIENT_HOOKS: Final = frozenset({"connect", "upgrade"})
+
+_ARGUMENTS: Final = {
+    "check_continue": ("req", "res"),
+    "check_expectation": ("req", "res"),
+    "client_error": ("error", "socket"),
+    "connection": ("socket",),
+    "data": ("chunk",),
+    "error": ("error",),
+    "free": ("socket",),
+    "information": ("info",),
+    "request": ("req", "res"),
+    "response": ("res",),
+    "socket": ("socket",),
+    "timeout": ("socket",),
+}
+_SWITCHED: Final = ("req", "socket", "head")
+_ADDRESS: Final = frozenset({"host", "hostname", "port", "socket_path", "create_connection"})
+
+
+class Scope:
+    """What names mean. `labels` are the names under which things stand in the log."""
+
+    __slots__ = ("labels", "names")
+
+    def __init__(self, names: dict[str, Any], labels: dict[str, str]) -> None:
+        self.names = names
+        self.labels = labels
+
+    def inner(self, names: dict[str, Any], labels: dict[str, str]) -> Scope:
+        """This scope and more."""
+        return Scope({**self.names, **names}, {**self.labels, **labels})
+
+    def look_up(self, path: tuple[str, ...]) -> Any:
+        """The object a dotted name means."""
+        if path[0] not in self.names:
+            raise ScenarioError(f"nothing is called {path[0]!r} here; there are {', '.join(sorted(self.names))}")
+        value = self.names[path[0]]
+        for name in path[1:]:
+            value = getattr(value, name)
+        return value
+
+    def label(self, path: tuple[str, ...]) -> str:
+        """How it is called in the log."""
+        return ".".join((self.labels.get(path[0], path[0]), *path[1:]))
+
+
+class Application:
+    """One application during one run."""
+
+    def __init__(self, backend: Backend, program: Program, log: Log, signals: Signals) -> None:
+        self.backend = backend
+        self.program = program
+        self.log = log
+        self.signals = signals
+        self.port = 0
+        self.problems: list[str] = []
+        self.scope = Scope({"http": backend.http}, {})
+        self.requests: list[Any] = []
+        self.agents: list[Any] = []
+        self.listen: Callable[[], Any] | None = None
+        self._tasks: dict[str, Any] = {}
+        self._dispatched = 0
+        self._handling = 0
+        self._handled: list[Any] = []
+
+    # ---------------------------------------------------------------- operations
+
+    async def perform(self, section: Section, scope: Scope) -> None:
+        """Carry out the operations of a section, one after the other."""
+        for operation in section.operations:
+            text = _relabelled(operation, scope)
+            try:
+                value = await self._evaluate(operation, scope)
+            except ScenarioError:
+                raise
+            except Exception as error:
+                if operation.mode != "try":
+                    raise
+                self.log.add(f"{text} throws {describe_error(error)}")
+                continue
+            if operation.mode == "show":
+                self.log.add(f"{text} -> {shown(value)}")
+            elif operation.mode == "try":
+                self.log.add(f"{text} ok")
+
+    async def _evaluate(self, operation: Operation, scope: Scope) -> Any:
+        verb = operation.verb
+        if verb in ("call", "get"):
+            target = scope.look_up(operation.path)
+            if verb == "get":
+                return target
+            value = await settle(target(*map(self._value, operation.args), **self._named(operation)))
+            if operation.name:
+                self._name(operation.name, value, scope)
+            return value
+        if verb == "set":
+            owner = scope.look_up(operation.path[:-1])
+            setattr(owner, operation.path[-1], self._value(operation.args[0]))
+            return None
+        return await getattr(self, f"_do_{verb}")(operation, scope)
+
+    async def _do_request(self, operation: Operation, scope: Scope) -> Any:
+        url = [self._value(each) for each in operation.args if not isinstance(each, dict)]
+        options = next((self._value(each) for each in operation.args if isinstance(each, dict)), {})
+        options.update(self._named(operation))
+        if not url and _ADDRESS.isdisjoint(options):
+            options.update(host="127.0.0.1", port=self.port)
+        if isinstance(options.get("agent"), str):
+            options["agent"] = scope.look_up((options["agent"],))
+        made = getattr(self.backend.http, operation.verb)(*url, **options)
+        self.requests.append(made)
+        if operation.name:
+            self._name(operation.name, made, scope)
+            self._observe_made(operation.name, made)
+        return made
+
+    _do_get = _do_request
+
+    async def _do_agent(self, operation: Operation, scope: Scope) -> Any:
+        options = self._value(operation.args[0]) if operation.args else {}
+        made = self.backend.http.Agent(**options, **self._named(operation))
+        self.agents.append(made)
+        if operation.name:
+            self._name(operation.name, made, scope)
+            self._observe_made(operation.name, made)
+        return made
+
+    def _name(self, name: str, value: Any, scope: Scope) -> None:
+        scope.names[name] = value
+        self.scope.names[name] = value
+
+    async def _do_watch(self, operation: Operation, scope: Scope) -> None:
+        label = scope.label(operation.path)
+        for event in operation.args:
+            self._when_there(
+                operation.path, scope, lambda target, event=event: self._watch(target, label, event)
+            )
+
+    def _watch(self, target: Any, label: str, event: str) -> None:
+        def seen(*args: Any) -> None:
+            if event == "data":
+                self.log.add(f"{label} data", args[0])
+            else:
+                self.log.add(f"{label} {describe_event(event, args)}")
+
+        target.on(event, seen)
+
+    async def _do_until(self, operation: Operation, scope: Scope) -> None:
+        await settle(self.log.expect(" ".join([scope.label(operation.path), *operation.args])).wait())
+
+    async def _do_note(self, operation: Operation, scope: Scope) -> None:
+        self.log.add("note " + " ".join(str(each) for each in operation.args))
+
+    async def _do_count(self, operation: Operation, scope: Scope) -> None:
+        agent = scope.look_up(operation.path)
+        counts = [sum(map(len, each.values())) for each in (agent.sockets, agent.free_sockets, agent.requests)]
+        self.log.add("{} sockets {}, free {}, requests {}".format(scope.label(operation.path), *counts))
+
+    async def _do_signal(self, operation: Operation, scope: Scope) -> None:
+        for name in operation.args:
+            self.signals[name].set()
+
+    async def _do_wait(self, operation: Operation, scope: Scope) -> None:
+        for name in operation.args:
+            await settle(self.signals[name].flag.wait())
+
+    async def _do_start(self, operation: Operation, scope: Scope) -> None:
+        for name in operation.args:
+            section = self.program.tasks.get(name)
+            if section is None:
+                raise ScenarioError(f"there is no task {name!r}")
+            self._tasks[name] = self.backend.start(lambda section=section: self._task(section))  # type: ignore[misc]
+
+    async def _task(self, section: Section) -> None:
+        try:
+            await self.perform(section, self.scope)
+        except Exception as error:
+            self.problems.append(f"task {section.words[0]} failed: {describe_error(error)}")
+
+    async def _do_join(self, operation: Operation, scope: Scope) -> None:
+        for name in operation.args or list(self._tasks):
+            await settle(self._tasks.pop(name).join())
+
+    async def _do_cancel(self, operation: Operation, scope: Scope) -> None:
+        for name in operation.args:
+            self._tasks[name].cancel()
+
+    async def _do_listen(self, operation: Operation, scope: Scope) -> None:
+        if self.listen is None:
+            raise ScenarioError("only a server listens")
+        await self.listen()
+
+    async def join_tasks(self) -> None:
+        """Wait for all tasks that were started."""
+        for name in list(self._tasks):
+            await settle(self._tasks.pop(name).join())
+
+    # ---------------------------------------------------------------- values
+
+    def _value(self, value: Any) -> Any:
+        """A JSON value with its ``$`` forms and ``PORT`` filled in."""
+        if isinstance(value, str):
+            return value.replace("PORT", str(self.port))
+        if isinstance(value, list):
+            return [self._value(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$bytes" in value:
+            return value["$bytes"].encode("latin-1")
+        if "$repeat" in value:
+            text, count = value["$repeat"]
+            return text * count
+        if "$inf" in value:
+            return float("inf")
+        return {self._value(name): self._value(each) for name, each in value.items()}
+
+    def _named(self, operation: Operation) -> dict[str, Any]:
+        return {name: self._value(value) for name, value in operation.named.items()}
+
+    # ---------------------------------------------------------------- observers
+
+    def _when_there(self, path: tuple[str, ...], scope: Scope, use: Callable[[Any], None]) -> None:
+        """Call `use` with what `path` means; ``NAME.res`` may come into being only with the response."""
+        target = scope.look_up(path)
+        if target is None and path[-1] in ("res", "socket"):
+            event = "response" if path[-1] == "res" else "socket"
+            scope.look_up(path[:-1]).once(event, use)
+        else:
+            use(target)
+
+    def _observe_made(self, name: str, made: Any) -> None:
+        """Attach the ``on NAME…`` sections of something that was just made."""
+        for section in self.program.observers:
+            path = tuple(section.words[0].split("."))
+            if path[0] == name:
+                scope = self.scope.inner({name: made}, {})
+                self._when_there(path, scope, lambda target, section=section: self._observe(target, section, scope))
+
+    def _observe(self, target: Any, section: Section, scope: Scope) -> None:
+        event = section.words[1]
+        label = scope.label(tuple(section.words[0].split(".")))
+        names = _SWITCHED if event in CLIENT_HOOKS else _ARGUMENTS.get(event, ())
+
+        def inner(args: tuple[Any, ...]) -> Scope:
+            given = dict(zip(("res", *names[1:]) if event in CLIENT_HOOKS else names, args, strict=False))
+            return scope.inner(given, {each: f"{label}.{each}" for each in given})
+
+        if event in CLIENT_HOOKS:
+            target.on(event, self.backend.hook(lambda *args: self.perform(section, inner(args))))
+        else:
+            target.on(event, lambda *args: self._at_once(section, inner(args)))
+
+    def _at_once(self, section: Section, scope: Scope) -> None:
+        try:
+            drive(self.perform(section, scope))
+        except ScenarioError as error:
+            self.problems.append(f"on {' '.join(section.words)}: {error}")
+
+    # ---------------------------------------------------------------- a server's hooks
+
+    def attach_hooks(self, server: Any) -> None:
+        """Register the ``on EVENT [URL]:`` sections with `server`."""
+        self.scope.names["server"] = server
+        for event in dict.fromkeys(section.words[0] for section in self.program.hooks):
+            sections = [section for section in self.program.hooks if section.words[0] == event]
+            if event in HOOKS:
+                server.on(event, self.backend.hook(self._handler(event, sections)))
+            else:
+                for section in sections:
+                    self._observe(server, Section("on", ("server", event), section.operations), self.scope)
+
+    def _handler(self, event: str, sections: list[Section]) -> Callable[..., Any]:
+        names = _ARGUMENTS.get(event, _SWITCHED)
+
+        async def handle(*args: Any) -> None:
+            scope = self._entered(dict(zip(names, args, strict=True)))
+            url = getattr(args[0], "url", None)
+            section = next((each for each in sections if each.words[1:] in ((), (url,))), None)
+            if section is None:
+                raise ScenarioError(f"nothing handles {event} {url}")
+            self._handling += 1
+            try:
+                await self.perform(section, scope)
+            finally:
+                self._handling -= 1
+                for flag in self._handled:
+                    flag.set()
+
+        return handle
+
+    def _entered(self, given: dict[str, Any]) -> Scope:
+        """The scope of a handler: the second request of a run is ``req2`` in the log, and so on."""
+        labels = {}
+        if "req" in given:
+            self._dispatched += 1
+            number = "" if self._dispatched == 1 else str(self._dispatched)
+            labels = {name: f"{name}{number}" for name in given}
+        scope = self.scope.inner(given, labels)
+        for section in self.program.observers:
+            path = tuple(section.words[0].split("."))
+            if path[0] in given:
+                self._observe(scope.look_up(path), section, scope)
+        return scope
+
+    async def handlers_ended(self) -> None:
+        """Wait until no handler runs (those of upgraded connections outlive them)."""
+        while self._handling:
+            flag = self.backend.flag()
+            self._handled.append(flag)
+            if self._handling:
+                await settle(flag.wait())
+
+
+def _relabelled(operation: Operation, scope: Scope) -> str:
+    """The text of an operation with its first name as the log has it."""
+    if operation.verb in ("call", "get") and operation.path[0] in scope.labels and not operation.name:
+        return scope.labels[operation.path[0]] + operation.text[len(operation.path[0]) :]
+    return operation.text

@@ -1,0 +1,202 @@
+"""Adapters for runtimes of the awaiting colour: asyncio (also on uvloop) and trio.
+
+Backends and runtimes are imported when an adapter is made, by name: this distribution depends on none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from .backends import PATIENCE, Backend
+from .peers import Threads
+
+__all__ = ["Asyncio", "Trio", "on_asyncio", "on_trio", "on_uvloop"]
+
+T = TypeVar("T")
+
+
+def on_asyncio() -> Backend:
+    """``anywire.asyncio`` on asyncio's own loop."""
+    return Asyncio("anywire.asyncio", importlib.import_module("anywire.asyncio.http"))
+
+
+def on_uvloop() -> Backend:
+    """``anywire.asyncio`` on uvloop."""
+    uvloop = importlib.import_module("uvloop")
+    return Asyncio("anywire.asyncio+uvloop", importlib.import_module("anywire.asyncio.http"), uvloop.new_event_loop)
+
+
+def on_trio() -> Backend:
+    """``anywire.trio``."""
+    return Trio("anywire.trio", importlib.import_module("anywire.trio.http"))
+
+
+class _AsyncioFlag:
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            pass  # the run is over, nobody waits
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class _AsyncioTask:
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.ensure_future(work)
+        self.cancel = self._task.cancel
+
+    async def join(self) -> None:
+        await asyncio.wait([self._task])
+
+
+class Asyncio:
+    """See :class:`~.backends.Backend`. For any facade of the awaiting colour that runs on asyncio's loop.
+
+    Args:
+        name: what to call it.
+        http: the ``http`` module.
+        loop_factory: makes the loop of each run; None is asyncio's own.
+    """
+
+    virtual = False
+
+    def __init__(self, name: str, http: Any, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+        self.name = name
+        self.http = http
+        self.world = Threads()
+        self.reports: list[str] = []
+        self._loop_factory = loop_factory
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run `scenario` on a new loop."""
+        self.reports = []
+
+        async def bounded() -> T:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await scenario()
+            except TimeoutError:
+                raise RuntimeError("it hangs") from None
+
+        with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+            runner.get_loop().set_exception_handler(self._report)
+            return runner.run(bounded())
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.reports.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    def flag(self) -> _AsyncioFlag:
+        """An ``asyncio.Event`` that any thread may set."""
+        return _AsyncioFlag()
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _AsyncioTask:
+        """A task."""
+        return _AsyncioTask(work())
+
+    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+        """As it is."""
+
+        async def hook(*args: Any) -> None:
+            await function(*args)
+
+        return hook
+
+
+class _TrioFlag:
+    def __init__(self, trio: Any) -> None:
+        self._trio = trio
+        self._event = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def set(self) -> None:
+        try:
+            self._token.run_sync_soon(self._event.set)
+        except self._trio.RunFinishedError:
+            pass  # nobody waits
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class _TrioTask:
+    def __init__(self, trio: Any, nursery: Any, work: Coroutine[Any, Any, None]) -> None:
+        self._done = trio.Event()
+        scope = trio.CancelScope()
+        self.cancel = scope.cancel
+
+        async def body() -> None:
+            try:
+                with scope:
+                    await work
+            finally:
+                self._done.set()
+
+        nursery.start_soon(body)
+
+    async def join(self) -> None:
+        await self._done.wait()
+
+
+class Trio:
+    """See :class:`~.backends.Backend`. For any facade of the awaiting colour that runs on trio."""
+
+    virtual = False
+
+    def __init__(self, name: str, http: Any) -> None:
+        self.name = name
+        self.http = http
+        self.world = Threads()
+        self.reports: list[str] = []
+        self._trio = importlib.import_module("trio")
+        self._nursery: Any = None
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run `scenario` in a nursery of its own."""
+        self.reports = []
+        trio = self._trio
+        results: list[T] = []
+
+        async def main() -> None:
+            with trio.move_on_after(PATIENCE) as scope:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    results.append(await scenario())
+                    nursery.cancel_scope.cancel()
+            if scope.cancelled_caught:
+                raise RuntimeError("it hangs")
+
+        trio.run(main)
+        return results[0]
+
+    def now(self) -> float:
+        """trio's clock."""
+        return self._trio.current_time()  # type: ignore[no-any-return]
+
+    def flag(self) -> _TrioFlag:
+        """A ``trio.Event`` that any thread may set."""
+        return _TrioFlag(self._trio)
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _TrioTask:
+        """A task with a cancel scope."""
+        return _TrioTask(self._trio, self._nursery, work())
+
+    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+        """As it is."""
+
+        async def hook(*args: Any) -> None:
+            await function(*args)
+
+        return hook

@@ -1,0 +1,153 @@
+"""What a backend hands in, and how one is found by its name.
+
+:class:`Backend` is the whole of what this suite knows about a runtime: the functions of its ``http``
+module, a way to run a coroutine function in it, something to wait on, and something to run beside.
+``anywire.conformance.awaiting`` and ``.blocking`` have it for the runtimes of this repository; those of
+others name a function that makes theirs: ``--backend some.module:maker``.
+
+Everything is written as ``async def`` once. In the awaiting colour it runs as it is; in the
+blocking one nothing it calls ever suspends, so one ``send(None)`` runs it to its end (:func:`drive`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from .errors import ScenarioError, UsageError
+
+__all__ = ["KNOWN", "PATIENCE", "Backend", "Flag", "Task", "drive", "installed", "resolve", "settle"]
+
+T = TypeVar("T")
+
+PATIENCE = 8.0
+"""Seconds after which something that does not happen is a failure. Nothing relies on it."""
+
+KNOWN = {
+    "anywire.asyncio": "awaiting:on_asyncio",
+    "anywire.asyncio+uvloop": "awaiting:on_uvloop",
+    "anywire.trio": "awaiting:on_trio",
+    "anywire.sync": "blocking:on_threads",
+    "anywire.gevent": "blocking:on_gevent",
+}
+"""Backends of this repository, and the adapter (module:maker) of each."""
+
+
+class Flag(Protocol):
+    """Something to wait on, once."""
+
+    def set(self) -> None:
+        """Let who waits go on. Idempotent, from any thread."""
+
+    def wait(self) -> Any:
+        """Wait until it is set (a coroutine in the awaiting colour)."""
+
+
+class Task(Protocol):
+    """Something that runs beside the rest."""
+
+    def join(self) -> Any:
+        """Wait for its end (a coroutine in the awaiting colour)."""
+
+    def cancel(self) -> None:
+        """Give it up, by the means of the runtime."""
+
+
+class Backend(Protocol):
+    """A runtime under test.
+
+    Attributes:
+        name: what it is called in reports.
+        http: what has ``create_server``, ``request``, ``get``, ``Agent``: the backend's ``http`` module.
+        virtual: its clock is virtual: times are exact, and waiting costs nothing.
+        world: where the peers live: ``anywire.conformance.peers.Threads()`` unless the network is virtual too.
+        reports: errors that the runtime was told of during the current run.
+    """
+
+    name: str
+    http: Any
+    virtual: bool
+    world: Any
+    reports: list[str]
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run `scenario` in the runtime and return its result; a RuntimeError after :data:`PATIENCE`."""
+
+    def now(self) -> float:
+        """Seconds on the clock of the runtime."""
+
+    def flag(self) -> Flag:
+        """A new flag."""
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Task:
+        """Run `work` beside what runs now."""
+
+    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+        """`function` as a listener for a hook that may wait (``request``, ``upgrade``, …)."""
+
+
+async def settle(value: Any) -> Any:
+    """The result of a call: awaited if that is what the call gave us to do.
+
+    Only coroutines are: a request can be awaited too, and that would wait for its answer.
+    """
+    return await value if inspect.iscoroutine(value) else value
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends.
+
+    Raises:
+        ScenarioError: it did.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise ScenarioError("something waits where nothing may wait")
+
+
+def installed() -> list[str]:
+    """Those of :data:`KNOWN` that can be used here."""
+    return [name for name in KNOWN if _usable(name)]
+
+
+def _usable(name: str) -> bool:
+    package, _, extra = name.partition("+")
+    word = package.rpartition(".")[2]
+    needs = {"sync": "threading"}.get(word, word)
+    try:
+        return all(importlib.util.find_spec(each) is not None for each in (f"{package}.http", extra or needs))
+    except ModuleNotFoundError:
+        return False
+
+
+def resolve(name: str) -> Backend:
+    """The backend called `name`: one of :data:`KNOWN`, or ``some.module:maker``.
+
+    Raises:
+        UsageError: there is none, with the names of those that are.
+    """
+    target = f"{__package__}.{KNOWN[name]}" if name in KNOWN else name
+    module, colon, maker = target.partition(":")
+    if not colon:
+        known = ", ".join(installed())
+        raise UsageError(f"no backend is called {name!r}; there are {known}, or your own as some.module:maker")
+    try:
+        made = getattr(importlib.import_module(module), maker)
+    except ImportError as error:
+        raise UsageError(f"backend {name!r} cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise UsageError(f"backend {name!r}: the module {module} has no {maker!r}") from error
+    try:
+        backend = made()
+    except ImportError as error:
+        raise UsageError(f"backend {name!r} cannot be used: {error}") from error
+    lacks = [each for each in ("name", "http", "run", "flag", "start", "hook", "now", "world") if not hasattr(backend, each)]
+    if lacks:
+        raise UsageError(f"backend {name!r}: what {maker}() returns lacks {', '.join(lacks)}")
+    return backend  # type: ignore[no-any-return]

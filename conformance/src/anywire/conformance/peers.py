@@ -1,0 +1,285 @@
+"""The other side of every scenario: a script of bytes on bare sockets, without a line of anywire.
+
+A peer never sleeps to synchronise: it waits for the bytes it expects, for the end of the
+connection, or for a flag of the application, each within :data:`~.backends.PATIENCE`.
+
+:class:`Threads` is where peers live on real networks: one thread per connection, blocking sockets. A backend with
+a network of its own hands in its own world with the same methods, which may then be coroutines.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .backends import PATIENCE, drive, settle
+from .language import Step
+
+__all__ = ["BYTES", "Conversation", "Signals", "Threads", "converse", "split"]
+
+BYTES: Final = "bytes"
+"""The variant that sends one byte at a time."""
+
+_DAYS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun"
+_MONTHS = b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_DATE = re.compile(rb"(?:%b), \d\d (?:%b) \d{4} \d\d:\d\d:\d\d GMT" % (_DAYS, _MONTHS))
+_DATE_LENGTH: Final = 29
+_ANY: Final = b"Ddd, dd Mmm dddd dd:dd:dd GMT"
+
+
+class Signal:
+    """A flag that both sides can set and wait for."""
+
+    def __init__(self, flag: Any) -> None:
+        self.flag = flag
+        self.event = threading.Event()
+
+    def set(self) -> None:
+        """Let both sides go on."""
+        self.event.set()
+        self.flag.set()
+
+
+class Signals:
+    """The named signals of one run."""
+
+    def __init__(self, flag: Callable[[], Any]) -> None:
+        self._flag = flag
+        self._lock = threading.Lock()
+        self._signals: dict[str, Signal] = {}
+
+    def __getitem__(self, name: str) -> Signal:
+        with self._lock:
+            if name not in self._signals:
+                self._signals[name] = Signal(self._flag())
+            return self._signals[name]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What one peer did and saw.
+
+    Attributes:
+        number: of the connection, from 1.
+        seen: everything received, in order.
+        wanted: everything that should have been received up to the first difference.
+        problem: what went wrong, or None.
+    """
+
+    number: int
+    seen: bytes = b""
+    wanted: bytes = b""
+    problem: str | None = None
+
+
+class _Mismatch(Exception):
+    pass
+
+
+async def converse(
+    steps: list[Step], stream: Any, world: Any, signals: Signals, conversation: Conversation, *, port: int, variant: str
+) -> None:
+    """Carry out the steps of one peer; what differs goes into `conversation`."""
+    try:
+        for step in steps:
+            await _take(step, stream, world, signals, conversation, port, variant)
+    except _Mismatch as mismatch:
+        conversation.problem = str(mismatch)
+        conversation.seen += await settle(stream.drain())
+    finally:
+        await settle(stream.close())
+
+
+async def _take(
+    step: Step, stream: Any, world: Any, signals: Signals, conversation: Conversation, port: int, variant: str
+) -> None:
+    verb = step.verb
+    if verb == "send":
+        for piece in split(step.data.replace(b"PORT", b"%d" % port), variant):
+            if not await settle(stream.send(piece)):
+                break  # the application closed; what it said before is still to be read
+    elif verb == "want":
+        await _want(step.data.replace(b"PORT", b"%d" % port), stream, conversation)
+    elif verb == "eof":
+        await settle(stream.send_eof())
+    elif verb == "reset":
+        await settle(stream.reset())
+    elif verb == "close":
+        await settle(stream.close())
+    elif verb == "signal":
+        signals[step.flag].set()
+    elif verb == "wait":
+        if not await settle(world.wait(signals[step.flag])):
+            raise _Mismatch(f"the application never signalled {step.flag!r}")
+    else:
+        await _want_end(verb, stream, conversation)
+
+
+async def _want(template: bytes, stream: Any, conversation: Conversation) -> None:
+    parts = template.split(b"<D>")
+    wanted = _ANY.join(parts)
+    conversation.wanted += wanted
+    got = b""
+    while len(got) < len(wanted):
+        try:
+            data = await settle(stream.receive(len(wanted) - len(got)))
+        except OSError as error:
+            raise _Mismatch(f"the connection broke: {error}") from error
+        if data is None:
+            raise _Mismatch(f"nothing more came; {len(wanted) - len(got)} bytes are missing")
+        if not data:
+            raise _Mismatch(f"the connection ended; {len(wanted) - len(got)} bytes are missing")
+        got += data
+        conversation.seen += data
+        if not _agrees(parts, got):
+            raise _Mismatch("other bytes came")
+
+
+def _agrees(parts: list[bytes], got: bytes) -> bool:
+    """Is `got` the beginning of the text whose `parts` stand between dates?"""
+    at = 0
+    for index, part in enumerate(parts):
+        if index:
+            date = got[at : at + _DATE_LENGTH]
+            if len(date) < _DATE_LENGTH:
+                return True
+            if not _DATE.fullmatch(date):
+                return False
+            at += _DATE_LENGTH
+        piece = got[at : at + len(part)]
+        if piece != part[: len(piece)]:
+            return False
+        at += len(part)
+    return True
+
+
+async def _want_end(verb: str, stream: Any, conversation: Conversation) -> None:
+    try:
+        data = await settle(stream.receive(65536))
+    except OSError as error:
+        if verb == "end":
+            raise _Mismatch(f"a FIN should have come, and the connection broke: {error}") from error
+        return
+    if data is None:
+        raise _Mismatch("the connection should have ended by now")
+    if data:
+        conversation.seen += data
+        raise _Mismatch("the connection should have ended, and more came")
+    if verb == "cut":
+        raise _Mismatch("a reset should have come, and a FIN did")
+
+
+def split(data: bytes, variant: str) -> list[bytes]:
+    """The pieces in which a packet is sent."""
+    return [data[at : at + 1] for at in range(len(data))] if variant == BYTES else [data]
+
+
+# ---------------------------------------------------------------- on bare sockets
+
+
+class SocketStream:
+    """A connection of a peer, blocking."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+
+    def send(self, data: bytes) -> bool:
+        """Send it all; False if the other side is gone."""
+        try:
+            self._sock.sendall(data)
+        except OSError:
+            return False
+        time.sleep(0)  # lets the application see each piece on its own
+        return True
+
+    def receive(self, most: int) -> bytes | None:
+        """Some bytes, ``b""`` after a FIN, None if nothing comes. Raises OSError after a reset."""
+        try:
+            return self._sock.recv(most)
+        except TimeoutError:
+            return None
+
+    def drain(self) -> bytes:
+        """What else has come, for the report of a failure."""
+        self._sock.settimeout(0.1)
+        try:
+            return self._sock.recv(65536)
+        except OSError:
+            return b""
+
+    def send_eof(self) -> None:
+        """FIN."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # gone already
+
+    def reset(self) -> None:
+        """RST."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+    def close(self) -> None:
+        """Close. Idempotent."""
+        self._sock.close()
+
+
+@dataclass
+class SocketListener:
+    """A listening socket of a peer."""
+
+    sock: socket.socket
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.port = self.sock.getsockname()[1]
+
+    def accept(self) -> SocketStream | None:
+        """The next connection; None once closed."""
+        try:
+            return SocketStream(self.sock.accept()[0])
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Stop: who waits in :meth:`accept` gets None."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.sock.close()
+
+
+class Threads:
+    """Peers as threads with blocking sockets on 127.0.0.1."""
+
+    def connect(self, port: int) -> SocketStream:
+        """Connect to the application."""
+        return SocketStream(socket.create_connection(("127.0.0.1", port), PATIENCE))
+
+    def listen(self) -> SocketListener:
+        """Be what the application connects to."""
+        return SocketListener(socket.create_server(("127.0.0.1", 0)))
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]], done: Any) -> None:
+        """Run `work` in a thread; set `done` when it ends."""
+
+        def body() -> None:
+            try:
+                drive(work())
+            finally:
+                done.set()
+
+        threading.Thread(target=body, daemon=True).start()
+
+    def wait(self, signal: Signal) -> bool:
+        """Wait for a signal of the application; False if it does not come."""
+        return signal.event.wait(PATIENCE)

@@ -1,0 +1,272 @@
+"""One case on one backend: who is started when, and what is compared in the end."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .application import Application
+from .backends import Backend, settle
+from .cases import PARSER_ROLES, TRAILING, Case, trailing
+from .language import Step
+from .observing import Log, compare, describe_error
+from .parsing import events, setup_of
+from .peers import BYTES, Conversation, Signals, converse
+
+__all__ = ["FAIL", "PASS", "SKIP", "Outcome", "run_case"]
+
+PASS: Final = "pass"
+FAIL: Final = "fail"
+SKIP: Final = "skip"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one run.
+
+    Attributes:
+        case: which.
+        variant: how it was run.
+        verdict: ``pass``, ``fail`` or ``skip``.
+        details: for a failure the differences, for a skip the reason.
+        transcript: everything observed, the same for every run that is the same.
+    """
+
+    case: Case
+    variant: str
+    verdict: str
+    details: str = ""
+    transcript: str = ""
+
+
+def run_case(backend: Backend, case: Case, variant: str) -> Outcome:
+    """Run one case in one variant.
+
+    Args:
+        backend: where.
+        case: what.
+        variant: one of ``case.variants``.
+    """
+    if case.role in PARSER_ROLES:
+        return _parse(case)
+    if case.document.keys.get("Time") == "virtual" and not backend.virtual:
+        return Outcome(case, variant, SKIP, "needs a virtual clock")
+    return _Run(backend, case, variant).outcome()
+
+
+def _parse(case: Case) -> Outcome:
+    """A case for the parser alone, which every backend shares: whole and byte by byte."""
+    data, end = case.document.input()
+    expected = case.document.lines()
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        seen = events(setup_of(case.document), pieces, end=end)
+        if seen != expected:
+            return Outcome(case, "whole", FAIL, difference("log", expected, seen))
+    return Outcome(case, "whole", PASS, transcript="\n".join(expected))
+
+
+@dataclass(slots=True)
+class _Peer:
+    steps: list[Step]
+    conversation: Conversation
+    done: Any
+
+
+@dataclass
+class _Run:
+    backend: Backend
+    case: Case
+    variant: str
+    problems: list[str] = field(default_factory=list)
+    peers: list[_Peer] = field(default_factory=list)
+
+    def outcome(self) -> Outcome:
+        try:
+            self.backend.run(self._scenario)
+        except Exception as error:
+            self.problems.append(f"the scenario did not come to its end: {describe_error(error)}")
+        for peer in self.peers:
+            if peer.conversation.problem is not None:
+                self.problems.append(_bytes_differ(peer.conversation))
+        if self.backend.reports and self.case.document.keys.get("Reports") != "expected":
+            self.problems.append("reported to the runtime: " + "; ".join(self.backend.reports))
+        keys = self.case.document.keys
+        log = self.log.lines(separate_data=keys.get("Data") == "separate")
+        differs = compare(
+            self.case.expected, log, by_object=keys.get("Order") == "per object", virtual=self.backend.virtual
+        )
+        if differs is not None:
+            self.problems.append(difference("log", *differs))
+        return Outcome(
+            self.case,
+            self.variant,
+            FAIL if self.problems else PASS,
+            "\n".join(self.problems),
+            self._transcript(log),
+        )
+
+    def _transcript(self, log: list[tuple[float, str]]) -> str:
+        lines = [f"{at:g} {text}" if self.backend.virtual else text for at, text in log]
+        for peer in self.peers:
+            lines += [f"peer {peer.conversation.number} saw:", *_lines(peer.conversation.seen)]
+        return "\n".join(lines)
+
+    # ---------------------------------------------------------------- in the runtime
+
+    @property
+    def log(self) -> Log:
+        return self._application.log
+
+    async def _scenario(self) -> None:
+        backend = self.backend
+        self.signals = Signals(backend.flag)
+        self._application = Application(backend, self.case.program, Log(backend.flag, backend.now), self.signals)
+        if self.case.role == "server":
+            await self._serve()
+        else:
+            await self._request()
+        self.problems += self._application.problems
+
+    async def _serve(self) -> None:
+        application = self._application
+        server = self.backend.http.create_server(**application._value(self.case.program.server))
+        application.attach_hooks(server)
+        server.grace = 0.0
+        server.linger_timeout = 60.0  # what depends on it hangs, and does not pass slowly
+
+        async def listen() -> None:
+            application.listen = None
+            await settle(server.listen(0, "127.0.0.1"))
+            application.port = server.address()[1]
+            for steps in self.case.peers:
+                self._start_peer(steps)
+
+        application.listen = listen
+        await settle(_enter(server))
+        try:
+            await application.perform(self.case.program.main, application.scope)
+            if application.listen is not None and self.case.peers:
+                await listen()
+            for peer in self.peers:
+                await settle(peer.done.wait())
+            if not any(peer.conversation.problem for peer in self.peers):
+                await application.join_tasks()
+                await application.handlers_ended()
+                server.grace = None if server.listening or server.connections else 0.0
+        except Exception as error:
+            self.problems.append(f"the application failed: {describe_error(error)}")
+        await settle(_leave(server))
+        application.log.freeze()
+
+    def _start_peer(self, steps: list[Step]) -> None:
+        if self.variant == TRAILING:
+            steps = trailing(steps) or steps
+        if not steps or steps[-1].verb not in ("end", "gone", "cut", "reset", "close"):
+            steps = [*steps, Step("eof"), Step("end")]
+        peer = _Peer(steps, Conversation(len(self.peers) + 1), self.backend.flag())
+        self.peers.append(peer)
+        world, port = self.backend.world, self._application.port
+
+        async def work() -> None:
+            try:
+                stream = await settle(world.connect(port))
+            except OSError as error:
+                peer.conversation.problem = f"could not connect: {error}"
+                return
+            await self._converse(peer, stream)
+
+        world.start(work, peer.done)
+
+    async def _converse(self, peer: _Peer, stream: Any) -> None:
+        try:
+            await converse(
+                peer.steps,
+                stream,
+                self.backend.world,
+                self.signals,
+                peer.conversation,
+                port=self._application.port,
+                variant=self.variant if self.variant == BYTES else "",
+            )
+        except Exception as error:
+            peer.conversation.problem = f"the peer failed: {describe_error(error)}"
+
+    async def _request(self) -> None:
+        application, world = self._application, self.backend.world
+        listener = await settle(world.listen())
+        application.port = listener.port
+        for steps in self.case.peers:
+            if not steps or steps[-1].verb not in ("end", "gone", "cut", "reset", "close"):
+                steps = [*steps, Step("gone")]
+            self.peers.append(_Peer(steps, Conversation(len(self.peers) + 1), self.backend.flag()))
+        accepted = self.backend.flag()
+        extra: list[int] = []
+
+        async def accept() -> None:
+            for peer in self.peers:
+                stream = await settle(listener.accept())
+                if stream is None:
+                    peer.conversation.problem = "the application did not connect"
+                    peer.done.set()
+                else:
+                    world.start(lambda peer=peer, stream=stream: self._converse(peer, stream), peer.done)
+            while (stream := await settle(listener.accept())) is not None:
+                extra.append(1)
+                await settle(stream.close())
+
+        world.start(accept, accepted)
+        try:
+            await application.perform(self.case.program.main, application.scope)
+            await application.join_tasks()
+        except Exception as error:
+            self.problems.append(f"the application failed: {describe_error(error)}")
+        application.log.freeze()
+        for request in application.requests:
+            request.destroy()
+        for agent in application.agents:
+            agent.destroy()
+            if hasattr(agent, "check_invariants"):
+                self._check_pool(agent)
+        await settle(listener.close())
+        await settle(accepted.wait())
+        for peer in self.peers:
+            await settle(peer.done.wait())
+        if extra:
+            self.problems.append(f"{len(extra)} more connections than the case has peers")
+
+    def _check_pool(self, agent: Any) -> None:
+        """Whatever happened, the books of an agent agree and nothing is in use when all is over."""
+        try:
+            agent.check_invariants()
+        except AssertionError as error:
+            self.problems.append(f"the pool's books are wrong: {error}")
+        left = {**agent.sockets, **agent.free_sockets, **agent.requests}
+        if left:
+            self.problems.append(f"left in the pool: {left}")
+
+
+def _enter(manager: Any) -> Any:
+    return manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
+
+
+def _leave(manager: Any) -> Any:
+    leave = manager.__aexit__ if hasattr(manager, "__aexit__") else manager.__exit__
+    return leave(None, None, None)
+
+
+def difference(what: str, expected: list[str], seen: list[str]) -> str:
+    """Both as one readable diff: ``-`` was expected, ``+`` was seen."""
+    return "\n".join([f"{what} (- expected, + seen):", *(f"  {line.rstrip()}" for line in difflib.ndiff(expected, seen) if line[0] != "?")])
+
+
+def _bytes_differ(conversation: Conversation) -> str:
+    head = f"peer {conversation.number}: {conversation.problem}"
+    if conversation.wanted == conversation.seen:
+        return head
+    return f"{head}\n{difference('bytes', _lines(conversation.wanted), _lines(conversation.seen))}"
+
+
+def _lines(data: bytes) -> list[str]:
+    """Bytes as lines of escaped text, each with its line end."""
+    return [repr(line)[2:-1][:300] for line in data.splitlines(keepends=True)]

@@ -1,0 +1,140 @@
+"""What threads need besides: objects that more than one of them may use.
+
+**One lock per Agent, around its decisions and nothing else.** Its answers (leases to
+wake, connections to close) are data; ``settle`` carries them out, outside the lock. So
+no thread ever waits for another one's socket.
+
+An exchange belongs to one thread at a time, but any thread may destroy it, and a
+response may be ended by another thread once its handler has returned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..._agent import Agent as Policy
+from ..._lease import DONE
+from .._sockets import to_addresses, wanted_family
+from ._client import ClientRequest
+from ._server import Server
+from ._sockets import SocketConnector
+
+if TYPE_CHECKING:
+    from ..._plans import Address
+    from ._client import Connecting
+
+__all__ = ["CrewServer", "GuardedAgent", "GuardedRequest", "ThreadedConnector"]
+
+
+class GuardedAgent(Policy[Any, Any]):
+    """A policy whose every decision holds ``self._lock``, a re-entrant lock that the subclass makes first."""
+
+    _lock: Any
+
+    def dropped(self, lease: Any) -> bool:  # type: ignore[override]
+        """As the policy's. Returns False if somebody else had ended the lease already."""
+        with self._lock:
+            held: bool = lease.state != DONE
+            super().dropped(lease)
+            return held
+
+
+def _guarded(name: str) -> Any:
+    inner = getattr(Policy, name)
+    if isinstance(inner, property):
+        read, write = inner.fget, inner.fset
+        assert read is not None, name
+
+        def getter(self: Any) -> Any:
+            with self._lock:
+                return read(self)
+
+        def setter(self: Any, value: Any) -> None:
+            assert write is not None, name
+            with self._lock:
+                write(self, value)
+
+        return property(getter, setter if write else None, doc=inner.__doc__)
+
+    def method(self: Any, *args: Any, **keywords: Any) -> Any:
+        with self._lock:
+            return inner(self, *args, **keywords)
+
+    method.__name__ = name
+    method.__doc__ = inner.__doc__
+    return method
+
+
+for _name in (
+    "request", "opened", "retry", "freed", "detach", "idle_closed", "expire", "next_expiry", "destroy",
+    "limits_changed", "take_answers", "check_invariants", "stats", "total_stats", "sockets", "free_sockets", "requests",
+):  # fmt: skip
+    setattr(GuardedAgent, _name, _guarded(_name))
+
+
+class GuardedRequest(ClientRequest):
+    """A request that any thread may destroy."""
+
+    __slots__ = ()
+
+    def _release(self, connection: Any) -> None:
+        lease = self._lease
+        agent: Any = self.agent
+        # Whoever ends the lease first says what becomes of its connection: its thread may just have pooled it.
+        if lease is not None and isinstance(agent, GuardedAgent) and not agent.dropped(lease):
+            connection = None
+        super()._release(connection)
+
+
+class CrewServer(Server):
+    """A server whose connections are served by a crew of threads.
+
+    Attributes:
+        max_workers: most threads that serve its connections; default 128. Read by ``listen()``.
+            Idle connections need none; a handler that waits has one to itself.
+    """
+
+    __slots__ = ("_lock", "max_workers")
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        runtime: Any = self._runtime()
+        self._lock = runtime.threading.RLock()
+        self.max_workers = 128
+
+    def _check_closed(self) -> None:
+        with self._lock:
+            super()._check_closed()
+
+
+class ThreadedConnector(SocketConnector):
+    """The parts of a runtime on threads that need the threading module and nothing else."""
+
+    threading: ClassVar[Any]
+
+    def report(self, message: str, error: BaseException) -> None:
+        """What ``threading.excepthook`` is told of a thread that dies."""
+        error.add_note(message)
+        threading = self.threading
+        dead = threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+        threading.excepthook(dead)
+
+    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
+        """Ask the system, in a thread: it cannot be told to hurry."""
+        socket = self._socket
+        answer: list[Any] = []
+
+        def ask() -> None:
+            try:
+                answer.append(socket.getaddrinfo(host, port, wanted_family(socket, family), socket.SOCK_STREAM))
+            except OSError as error:
+                answer.append(error)
+            connecting.waiter.wake()
+
+        self.threading.Thread(target=ask, name="anywire-resolver", daemon=True).start()
+        while not answer:
+            connecting.waiter.wait(connecting.due)
+            connecting.check()
+        if isinstance(answer[0], OSError):
+            raise answer[0]
+        return to_addresses(answer[0])
