@@ -143,7 +143,7 @@ class Pump(SocketPump):
     # ---------------------------------------------------------------- reading and writing
 
     def _hungry(self) -> bool:
-        return not (self.ended or self.closed or self._closing) and self.feed.want_read
+        return not (self.ended or self.closed or self._closing or self._broken) and self.feed.want_read
 
     def _take(self) -> None:
         if self._receive() and self.ended:

@@ -5,7 +5,6 @@ Backends and runtimes are imported when an adapter is made, by name: this distri
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -35,7 +34,7 @@ def on_trio() -> Backend:
 
 
 class _AsyncioFlag:
-    def __init__(self) -> None:
+    def __init__(self, asyncio: Any) -> None:
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
 
@@ -50,12 +49,13 @@ class _AsyncioFlag:
 
 
 class _AsyncioTask:
-    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+    def __init__(self, asyncio: Any, work: Coroutine[Any, Any, None]) -> None:
+        self._wait = asyncio.wait
         self._task = asyncio.ensure_future(work)
         self.cancel = self._task.cancel
 
     async def join(self) -> None:
-        await asyncio.wait([self._task])
+        await self._wait([self._task])
 
 
 class Asyncio:
@@ -69,16 +69,18 @@ class Asyncio:
 
     virtual = False
 
-    def __init__(self, name: str, http: Any, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+    def __init__(self, name: str, http: Any, loop_factory: Callable[[], Any] | None = None) -> None:
         self.name = name
         self.http = http
         self.world = Threads()
         self.reports: list[str] = []
+        self._asyncio: Any = importlib.import_module("asyncio")
         self._loop_factory = loop_factory
 
     def run(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `scenario` on a new loop."""
         self.reports = []
+        asyncio = self._asyncio
 
         async def bounded() -> T:
             try:
@@ -89,22 +91,23 @@ class Asyncio:
 
         with asyncio.Runner(loop_factory=self._loop_factory) as runner:
             runner.get_loop().set_exception_handler(self._report)
-            return runner.run(bounded())
+            result: T = runner.run(bounded())
+            return result
 
-    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _report(self, loop: Any, context: dict[str, Any]) -> None:
         self.reports.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def now(self) -> float:
         """The loop's clock."""
-        return asyncio.get_running_loop().time()
+        return self._asyncio.get_running_loop().time()  # type: ignore[no-any-return]
 
     def flag(self) -> _AsyncioFlag:
         """An ``asyncio.Event`` that any thread may set."""
-        return _AsyncioFlag()
+        return _AsyncioFlag(self._asyncio)
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _AsyncioTask:
         """A task."""
-        return _AsyncioTask(work())
+        return _AsyncioTask(self._asyncio, work())
 
     def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
         """As it is."""

@@ -189,7 +189,7 @@ def _operation(number: int, line: str) -> Operation:
 
 def _statement(operation: Operation, verb: str, rest: str) -> Operation:
     operation.verb = verb
-    if verb in MAKERS or verb in ("note", "listen"):
+    if verb in MAKERS:
         _arguments(operation, rest)
     elif verb == "set":
         path, _, value = rest.partition(" ")

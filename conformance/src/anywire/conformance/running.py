@@ -122,6 +122,10 @@ class _Run:
         backend = self.backend
         self.signals = Signals(backend.flag)
         self._application = Application(backend, self.case.program, Log(backend.flag, backend.now), self.signals)
+        for steps in self.case.peers:
+            for step in steps:
+                if step.flag:  # a flag belongs to the runtime, so peers may not be the first to ask for it
+                    _ = self.signals[step.flag]
         if self.case.role == "server":
             await self._serve()
         else:

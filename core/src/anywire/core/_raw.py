@@ -22,6 +22,7 @@ class RawStream:
         "_out",
         "_quiet_since",
         "_size",
+        "ended",
         "eof",
         "error",
         "idle_timeout",
@@ -32,6 +33,7 @@ class RawStream:
         self.pump = pump
         self.error: AnywireError | None = None
         self.eof = False
+        self.ended = False
         self.idle_timeout = 0.0
         self._buffer: list[bytes] = [head] if head else []
         self._size = len(head)
@@ -57,7 +59,9 @@ class RawStream:
             self.error = os_error(error, syscall="read")
 
     def notice(self) -> None:
-        """Nobody observes a raw stream; readers look at it when they wake."""
+        """Nobody observes a raw stream; readers look at it when they wake. Ended both ways it is over, as in Node."""
+        if self.eof and self.ended:
+            self.pump.close()
 
     def flushed(self) -> None:
         """Writers look when they wake."""
@@ -73,6 +77,12 @@ class RawStream:
     def send(self, data: bytes) -> None:
         """Queue bytes."""
         self._out.append(data)
+
+    def end(self) -> None:
+        """Our FIN, after what is queued."""
+        self.ended = True
+        self.pump.half_close()
+        self.notice()
 
     def take(self, limit: int = 65536) -> bytes | None:
         """Up to `limit` bytes; ``b""`` at the end of the stream; None when input is needed.

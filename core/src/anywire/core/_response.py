@@ -28,12 +28,11 @@ class ServerResponse(OutgoingMessage):
     Attributes:
         req: the request this answers.
         status_code: sent with the head, 200 unless set (RES-18).
-        status_message: reason phrase; None means the standard one (RES-21).
         send_date: add a ``Date`` field (RES-33).
         should_keep_alive: False makes this the last response of the connection (RES-75).
     """
 
-    __slots__ = ("_no_body", "req", "status_code", "status_message")
+    __slots__ = ("_no_body", "_reason", "req", "status_code")
 
     def __init__(self, req: IncomingMessage) -> None:
         connection = req._connection
@@ -53,13 +52,24 @@ class ServerResponse(OutgoingMessage):
         self.use_chunked_encoding_by_default = bool(req._flags & CHUNKED_OK)
         self.req = req
         self.status_code: int = 200
-        self.status_message: str | None = None
+        self._reason: str | None = None
 
     def __repr__(self) -> str:
         state = "ended" if self.writable_ended else "sending" if self.headers_sent else "new"
         return f"<{type(self).__name__} {self.status_code} {state}>"
 
     # ---------------------------------------------------------------- head
+
+    @property
+    def status_message(self) -> str | None:
+        """Reason phrase; None means the standard one, which it holds once the head is rendered (RES-18, RES-21)."""
+        if self._reason is None and self._framing != UNRENDERED:
+            return reason_phrase(self.status_code)
+        return self._reason
+
+    @status_message.setter
+    def status_message(self, text: str | None) -> None:
+        self._reason = text
 
     def write_head(
         self,
@@ -87,10 +97,10 @@ class ServerResponse(OutgoingMessage):
                     f'The "status_message" argument must be of type str. Received {type(status_message).__name__}'
                 )
             headers, status_message = status_message, None
-        before = self.status_code, self.status_message, self._store
+        before = self.status_code, self._reason, self._store
         self.status_code = status_code
         if status_message is not None:
-            self.status_message = status_message
+            self._reason = status_message
         try:
             if headers is None:
                 self._render(None)
@@ -101,7 +111,7 @@ class ServerResponse(OutgoingMessage):
                 self._render(None)
         except BaseException:
             # Nothing was rendered, so nothing may be remembered: the caller may try again.
-            self.status_code, self.status_message, self._store = before
+            self.status_code, self._reason, self._store = before
             raise
         return self
 
@@ -121,9 +131,11 @@ class ServerResponse(OutgoingMessage):
         connection = self._connection
         rare = self._rare
         store = self._store
+        if type(self.status_code) is not int:
+            self.status_code = check_status(self.status_code)
         self._head, framing, last = render_response(
             self.status_code,
-            self.status_message,
+            self._reason,
             fields if fields is not None else () if store is None else store,
             no_body=self._no_body,
             known_length=known_length,

@@ -8,8 +8,8 @@ clock, no hash order), so a run is a function of its program and its seed.
 
 Cancelling throws :class:`Cancelled` at the place where the task is suspended, once per
 call. Each task counts its suspensions, also those it makes after a cancel, and
-:meth:`Kernel.act_at` does something at the k-th: together they make sweeps over every
-point at which a task can be interrupted.
+:meth:`Task.act_at` does something at the k-th: together they make sweeps over every point
+at which a task can be interrupted.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections import deque
 from contextvars import ContextVar
 from random import Random
-from types import coroutine
 from typing import TYPE_CHECKING, Any
 
+from anywire.core import FOREVER
 from anywire.core.facade import Deadline, Deadlines
 
 if TYPE_CHECKING:
@@ -54,25 +54,30 @@ class Deadlock(Exception):
 
 
 class Parking:
-    """One suspension. Awaiting it again, or after it was woken, goes straight on."""
+    """One suspension; goes straight on if it was woken before.
 
-    __slots__ = ("_kernel", "task", "what", "woken")
+    Args:
+        kernel: who to tell.
+        what: is waited for, for :class:`Deadlock`.
+        always: suspend even if it was woken before.
+    """
 
-    def __init__(self, kernel: Kernel, what: object) -> None:
+    def __init__(self, kernel: Kernel, what: object, *, always: bool = False) -> None:
         self._kernel = kernel
+        self._always = always
         self.what = what
-        self.woken = False
+        self.woken = always
         self.task: Task | None = None
 
     def wake(self) -> None:
-        """Let whoever is parked here go on. May come first; idempotent."""
+        """Let whoever is parked here go on; idempotent."""
         if not self.woken:
             self.woken = True
             if self.task is not None:
                 self._kernel.soon(self.task.step)
 
     def __await__(self) -> Generator[Parking, None, None]:
-        if not self.woken:
+        if self._always or not self.woken:
             yield self
 
 
@@ -81,88 +86,96 @@ class Task:
 
     Attributes:
         suspensions: how often it was suspended.
-        suspensions_after_cancel: how often since a cancel was thrown into it.
+        suspensions_after_cancel: how often since a cancel was thrown into it; clean-up must not wait.
         parked: where it is suspended.
+        pending: what is to be thrown into it.
         done, result, error: how it ended; a cancelled one has :class:`Cancelled` as its error.
+        joined: somebody waits for the end, and will hear of the error.
     """
 
     def __init__(self, kernel: Kernel, work: Coroutine[Any, Any, Any], name: str) -> None:
         self._kernel = kernel
         self._work = work
-        self._cancels: int = 0
-        self._hit = False
+        self._acts: dict[tuple[int, bool], Callable[[], object]] = {}
+        self._cancelled = False
         self._joining: list[Parking] = []
-        self.acts: dict[tuple[int, bool], Callable[[], object]] = {}
         self.name = name
-        self.suspensions = 0
-        self.suspensions_after_cancel = 0
+        self.suspensions = self.suspensions_after_cancel = 0
         self.parked: Parking | None = None
-        self.done = False
+        self.pending: list[BaseException] = []
+        self.done = self.joined = False
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def __repr__(self) -> str:
-        return f"<task {self.name}>"
-
     def cancel(self) -> None:
         """Throw :class:`Cancelled` where it is suspended, or will be next; once per call. Does not wait."""
-        if not self.done:
-            self._cancels += 1
+        self.throw(Cancelled())
+
+    def throw(self, error: BaseException) -> None:
+        """As :meth:`cancel`, any exception; once per exception."""
+        if not self.done and error not in self.pending:
+            self.pending.append(error)
             if self.parked is not None:
                 self.parked.wake()
 
+    def act_at(self, k: int, action: Callable[[], object], *, late: bool = False) -> None:
+        """Call `action` at the k-th suspension, counted from 1.
+
+        At once, while the task is suspended; or `late`, when its wake-up was given and it is
+        the next to run.
+        """
+        self._acts[k, late] = action
+
+    def _act(self, *, late: bool) -> None:
+        if (action := self._acts.pop((self.suspensions, late), None)) is not None:
+            action()
+
     async def join(self) -> Any:
         """Wait for the end. Returns the result, or raises what ended the task."""
-        self._kernel.unheard.pop(self, None)
+        self.joined = True
         while not self.done:
             parking = Parking(self._kernel, f"the end of {self.name}")
             self._joining.append(parking)
             await parking
-            self._kernel.unheard.pop(self, None)
         if self.error is not None:
             raise self.error
         return self.result
 
     def step(self) -> None:
         """Run to the next suspension. Called by the kernel only."""
-        if (late := self.acts.pop((self.suspensions, True), None)) is not None:
-            late()
+        self._act(late=True)
         self.parked = None
+        self._kernel.task = self
         try:
-            if self._cancels:
-                self._cancels -= 1
-                self._hit = True
-                parking = self._work.throw(Cancelled())
+            if self.pending:
+                self._cancelled |= isinstance(self.pending[0], Cancelled)
+                parking = self._work.throw(self.pending.pop(0))
             else:
                 parking = self._work.send(None)
         except StopIteration as stop:
-            self._finish(stop.value, None)
+            self.finish(stop.value, None)
+            return
         except BaseException as error:
-            self._finish(None, error)
-        else:
-            self.suspensions += 1
-            self.suspensions_after_cancel += self._hit
-            parking.task = self
-            self.parked = parking
-            if parking.woken:
-                self._kernel.soon(self.step)
-            elif self._cancels:
-                parking.wake()
-            if (act := self.acts.pop((self.suspensions, False), None)) is not None:
-                act()
+            self.finish(None, error)
+            return
+        self.suspensions += 1
+        self.suspensions_after_cancel += self._cancelled
+        parking.task = self
+        self.parked = parking
+        if parking.woken:
+            self._kernel.soon(self.step)
+        elif self.pending:
+            parking.wake()
+        self._act(late=False)
 
-    def _finish(self, result: Any, error: BaseException | None) -> None:
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        """It ended. Called by the kernel only."""
         self.done, self.result, self.error = True, result, error
         del self._kernel.tasks[self]
-        if isinstance(error, Exception):
-            self._kernel.unheard[self] = None
         for parking in self._joining:
             parking.wake()
-
-    def close(self) -> None:
-        """The last resort for a task that does not end."""
-        self._work.close()
-        self._finish(None, None)
+        if isinstance(error, Exception):
+            self._kernel.failed.append(self)
 
 
 class Kernel:
@@ -174,22 +187,23 @@ class Kernel:
 
     Attributes:
         now: seconds since the run began.
-        tasks: those that have not ended.
-        unheard: those that failed, and nobody joined them.
+        tasks: those that have not ended; `task` is the one running.
+        failed: those that ended in an Exception.
         reports: ``(message, error)`` of what went wrong where nobody waits.
         runtime, network: what belongs to this run.
     """
 
+    task: Task
     runtime: Any = None
     network: Any = None
 
     def __init__(self, seed: object = 0, *, shuffle: bool = False) -> None:
         self.now = 0.0
         self.tasks: dict[Task, None] = {}
-        self.unheard: dict[Task, None] = {}
+        self.failed: list[Task] = []
         self.reports: list[tuple[str, BaseException]] = []
         self._seed = seed
-        self._random = self.random("schedule") if shuffle else None
+        self._shuffle = self.random("schedule") if shuffle else None
         self._ready: deque[Callable[[], None]] = deque()
         self._timers = Deadlines()
         self._steps = 0
@@ -197,8 +211,6 @@ class Kernel:
     def random(self, name: str) -> Random:
         """A generator of its own for `name`: how often one is asked does not change what another says."""
         return Random(f"{self._seed} {name}")  # by its SHA-512, not by a hash that differs between processes
-
-    # ---------------------------------------------------------------- what tasks and pumps use
 
     def soon(self, call: Callable[[], None]) -> None:
         """Call it once this step is over."""
@@ -219,31 +231,20 @@ class Kernel:
         return self._timers.first
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str = "") -> Task:
-        """Run `work` beside us. What it raises and nobody joins to hear is reported at the end of the run."""
-        task = Task(self, work, name or work.__qualname__)
+        """Run `work` beside us. An error that nobody joins to hear is reported at the end of the run."""
+        task = Task(self, work, name or getattr(work, "__qualname__", "task"))
         self.tasks[task] = None
         self.soon(task.step)
         return task
 
-    async def sleep(self, seconds: float) -> None:
-        """Suspend for virtual `seconds`; 0 lets whoever is ready run."""
-        await self.sleep_until(Parking(self, f"{self.now + seconds:.6f} s"), self.now + seconds)
-
-    async def sleep_until(self, parking: Parking, when: float) -> None:
-        """Suspend until woken, or until `when`."""
-        if when <= self.now:
-            parking.wake()
-            await yielded(parking)
-            return
-        timer = self.at(when, parking.wake) if when < float("inf") else None
+    async def sleep(self, seconds: float, parking: Parking | None = None) -> None:
+        """Suspend for virtual `seconds`, or until `parking` is woken; 0 lets whoever is ready run."""
+        parking = parking or Parking(self, f"{self.now + seconds:.6f} s", always=seconds <= 0)
+        timer = self.at(self.now + seconds, parking.wake)
         try:
             await parking
         finally:
             self.forget(timer)
-
-    def report(self, message: str, error: BaseException) -> None:
-        """Remember an error that nobody waits for."""
-        self.reports.append((message, error))
 
     def guard(self, call: Callable[[], object]) -> None:
         """Call what may call a user's listener: what that raises is the fault of nobody who waits here."""
@@ -252,67 +253,54 @@ class Kernel:
         except Exception as error:
             self.report("Error in a listener", error)
 
-    def act_at(self, task: Task, k: int, action: Callable[[], object], *, late: bool = False) -> None:
-        """Call `action` at the k-th suspension of `task`, counted from 1.
-
-        At once, while the task is suspended; or `late`, when its wake-up was given and it is
-        the next to run.
-        """
-        task.acts[k, late] = action
-
-    # ---------------------------------------------------------------- the loop
+    def report(self, message: str, error: BaseException) -> None:
+        """Remember an error that nobody waits for."""
+        self.reports.append((message, error))
 
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
         """Run until `main` ends; then cancel whatever still runs, and see that it ends."""
         token = _running.set(self)
+        task = self.spawn(main, "main")
+        task.joined = True
         try:
-            task = self.spawn(main, "main")
             try:
-                while not task.done:
-                    self._turn()
+                self._run(task)
             finally:
-                self._end()
+                for other in list(self.tasks):
+                    other.cancel()
+                try:
+                    while self.tasks:
+                        self._run(next(iter(self.tasks)))
+                except Deadlock:
+                    for other in list(self.tasks):
+                        other._work.close()
+                        other.finish(None, None)
         finally:
             _running.reset(token)
+        for other in self.failed:
+            if not other.joined and other.error is not None:
+                self.report(f"Error in {other.name}", other.error)
         if task.error is not None:
             raise task.error
-        self.reports += [(f"Error in {failed.name}", failed.error) for failed in self.unheard if failed.error]
         return task.result
 
-    def _turn(self) -> None:
-        ready = self._ready
-        if ready:
-            if self._random is not None and len(ready) > 1:
-                ready.rotate(-self._random.randrange(len(ready)))
-            self._steps += 1
-            if self._steps > SPINNING:
-                raise Deadlock(f"{SPINNING} steps at {self.now} s and still busy:{self._who()}")
-            ready.popleft()()
-            return
-        self._steps = 0
-        first = self._timers.first
-        if first == float("inf"):
-            raise Deadlock(f"nothing can run any more at {self.now} s:{self._who()}")
-        self.now = max(self.now, first)
-        for call in self._timers.due(self.now):
-            call()
+    def _run(self, task: Task) -> None:
+        ready, timers = self._ready, self._timers
+        while not task.done:
+            if ready:
+                if self._shuffle is not None:
+                    ready.rotate(-self._shuffle.randrange(len(ready)))
+                self._steps += 1
+                if self._steps > SPINNING:
+                    raise Deadlock(f"{SPINNING} steps at {self.now} s and still busy:{self._who()}")
+                ready.popleft()()
+            elif (first := timers.first) < FOREVER:
+                self._steps = 0
+                self.now = max(self.now, first)
+                for call in timers.due(self.now):
+                    call()
+            else:
+                raise Deadlock(f"nothing can run any more at {self.now} s:{self._who()}")
 
     def _who(self) -> str:
-        lines = (f"\n  {task.name} waits for {task.parked and task.parked.what}" for task in self.tasks)
-        return "".join(lines) or " no task is left"
-
-    def _end(self) -> None:
-        for task in list(self.tasks):
-            task.cancel()
-        try:
-            while self.tasks:
-                self._turn()
-        except Deadlock:
-            for task in list(self.tasks):
-                task.close()
-
-
-@coroutine
-def yielded(parking: Parking) -> Generator[Parking, None, None]:
-    """Suspend even if it was woken already."""
-    yield parking
+        return "".join(f"\n  {task.name} waits for {task.parked and task.parked.what}" for task in self.tasks)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._kernel import Parking, current
+from anywire.core import FOREVER, RawStream
+
+from ._kernel import current
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ._kernel import Kernel
-    from ._network import Endpoint, Listener
+    from ._network import Listener
+    from ._pump import Pump
 
 __all__ = ["Wire", "dial", "peer"]
 
@@ -22,55 +24,34 @@ __all__ = ["Wire", "dial", "peer"]
 class Wire:
     """One end of a connection, as bytes.
 
-    Reading raises ``ConnectionResetError`` after a reset and ``EOFError`` when the peer's
-    FIN comes before what was asked for.
+    A peer that does not read lets hardly anything through. Reading raises
+    ``ConnectionError`` after a reset, and ``EOFError`` when the other's FIN comes before
+    what was asked for.
     """
 
-    def __init__(self, kernel: Kernel, endpoint: Endpoint) -> None:
-        self._kernel = kernel
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._raw = RawStream(pump, max_buffered=1)
         self._buffer = b""
-        self._parking: Parking | None = None
-        self.endpoint = endpoint
-        endpoint.on_readable = endpoint.on_writable = self._wake
-
-    @property
-    def number(self) -> int:
-        """Which connection of the network this is."""
-        return self.endpoint.number
-
-    def _wake(self) -> None:
-        if self._parking is not None:
-            self._parking.wake()
-
-    async def _wait(self, what: str) -> None:
-        self._parking = Parking(self._kernel, f"{what} at {self.endpoint!r}")
-        await self._parking
-
-    async def connected(self) -> None:
-        """Wait until the connect is decided. Raises OSError."""
-        while self.endpoint.connecting:
-            await self._wait("the connect")
-        if self.endpoint.error is not None:
-            raise self.endpoint.error
+        self.number = pump.number
+        pump.feed = self._raw
 
     async def receive(self) -> bytes:
-        """The next piece as it arrived; ``b""`` after FIN."""
-        if self._buffer:
-            data, self._buffer = self._buffer, b""
-            return data
-        while True:
-            try:
-                return self.endpoint.recv(1 << 20)
-            except BlockingIOError:
-                await self._wait("bytes")
+        """What has arrived; ``b""`` after FIN."""
+        data, self._buffer = self._buffer, b""
+        while not data:
+            taken = self._raw.take()
+            if taken is not None:
+                return taken
+            await self._pump.wait(FOREVER)
+        return data
 
     async def _more(self, wanted: object) -> None:
-        data = self._buffer
-        self._buffer = b""
+        had, self._buffer = self._buffer, b""
         piece = await self.receive()
         if not piece:
-            raise EOFError(f"FIN after {data!r} instead of {wanted!r}")
-        self._buffer = data + piece
+            raise EOFError(f"FIN after {had!r} instead of {wanted!r}")
+        self._buffer = had + piece
 
     async def read(self, size: int) -> bytes:
         """Exactly `size` bytes."""
@@ -86,18 +67,33 @@ class Wire:
         return await self.read(index + len(mark))
 
     async def expect(self, data: bytes) -> None:
-        """Read what must be exactly `data`. Raises AssertionError."""
-        got = b""
-        while len(got) < len(data) and data.startswith(got):
-            if not self._buffer:
-                try:
-                    await self._more(data)
-                except EOFError:
-                    break
-            left = len(data) - len(got)
-            got, self._buffer = got + self._buffer[:left], self._buffer[left:]
-        if got != data:
-            raise AssertionError(f"expected {data!r}\n     got {got + self._buffer!r}")
+        """Read what must be exactly `data`.
+
+        Raises:
+            AssertionError: at the first byte that differs.
+        """
+        while not self._buffer.startswith(data):
+            if not data.startswith(self._buffer):
+                raise AssertionError(f"expected {data!r}\n     got {self._buffer!r}")
+            await self._more(data)
+        self._buffer = self._buffer[len(data) :]
+
+    async def message(self, *, body: bool = True) -> tuple[bytes, bytes]:
+        """``(head, body)`` of a message framed by Content-Length or chunks; `body` False: it has none."""
+        head = await self.until()
+        fields = head.lower()
+        if not body:
+            return head, b""
+        if b"\r\ntransfer-encoding: chunked\r\n" in fields:
+            pieces = []
+            while size := int((await self.until(b"\r\n")).split(b";")[0], 16):
+                pieces.append(await self.read(size))
+                await self.expect(b"\r\n")
+            while await self.until(b"\r\n") != b"\r\n":
+                pass
+            return head, b"".join(pieces)
+        length = fields.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
+        return head, await self.read(int(length or 0))
 
     async def rest(self) -> bytes:
         """Everything up to FIN."""
@@ -112,41 +108,45 @@ class Wire:
         try:
             while piece := await self.receive():
                 data += piece
-        except ConnectionResetError:
+        except ConnectionError:
             pass
         return data
 
     async def send(self, data: bytes) -> None:
-        """Send all of it; returns once it was accepted. Raises OSError."""
-        while data:
-            try:
-                data = data[self.endpoint.send(data) :]
-            except BlockingIOError:
-                await self._wait("room")
+        """Send all of it; returns once it is on its way. Raises ConnectionError."""
+        self._raw.send(data)
+        self._pump.flush()
+        while self._pump.unsent:
+            await self._pump.wait(FOREVER)
+        if self._raw.error is not None:
+            raise self._raw.error
 
     def fin(self) -> None:
         """FIN; reading goes on."""
-        self.endpoint.shutdown()
+        self._pump.half_close()
 
     def rst(self) -> None:
         """Reset."""
-        self.endpoint.reset()
+        self._pump.abort("rst")
 
     def close(self) -> None:
         """As a socket: FIN, or a reset if something was not read."""
-        self.endpoint.close()
+        self._pump.abort()
 
 
 async def dial(port: int, host: str = "127.0.0.1", *, path: str | None = None) -> Wire:
     """Connect. Raises OSError."""
-    kernel = current()
-    wire = Wire(kernel, kernel.network.connect(path or (host, port)))
+    network = current().network
+    pump: Pump = network.connect(path or (host, port))
     try:
-        await wire.connected()
+        while pump.connecting:
+            await pump.changed()
+        if pump.error is not None:
+            raise pump.error
     except BaseException:
-        wire.close()
+        pump.abort()
         raise
-    return wire
+    return Wire(pump)
 
 
 def peer(
@@ -168,8 +168,8 @@ def peer(
             wire.close()
 
     def accept() -> None:
-        while (endpoint := listener.accept()) is not None:
-            kernel.spawn(serve(Wire(kernel, endpoint)), f"peer #{endpoint.number}")
+        while (pump := listener.accept()) is not None:
+            kernel.spawn(serve(Wire(pump)), f"peer #{pump.number}")
 
-    listener.on_readable = accept
+    listener.on_connection = accept
     return listener

@@ -1,24 +1,26 @@
-"""The pump: a :class:`~anywire.core.facade.blocking.SocketPump` over an endpoint of the network.
+"""The pump: one end of a connection, which feeds what arrives and sends what is queued.
 
 What arrives is fed one piece at a time, each in a step of its own, whether or not anybody
-waits. Between its arrival and that step :meth:`Pump.readable` says that it is there.
+waits; between its arrival and that step :meth:`Pump.readable` says that it is there. As
+with a kernel's sockets, closing with unread input, and input after closing, is answered
+with a reset. After a reset what had arrived is fed first: the answer that a server gave
+before it closed is often in it (ASK-28).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import errno
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER
-from anywire.core.facade.blocking import SocketPump
+from anywire.core import FOREVER, HIGH_WATER_MARK, NOBODY, Feed
 
-from ._kernel import Parking, yielded
+from ._kernel import Kernel, Parking
 
 if TYPE_CHECKING:
-    from anywire.core import Feed
     from anywire.core.facade import Deadline
 
-    from ._kernel import Kernel
-    from ._network import Endpoint
+    from ._network import Pipe
 
 __all__ = ["Pump"]
 
@@ -26,34 +28,56 @@ CLOSE_TIMEOUT = 5.0
 """Seconds a peer that does not read may delay :meth:`Pump.close`."""
 
 
-class Constants:
-    """What :class:`SocketPump` wants of a socket module."""
+class Pump:
+    """See ``anywire.core.facade.awaiting.AwaitingPump`` for the contract.
 
-    SHUT_WR = 1
+    Attributes:
+        number: of the connection.
+        connecting: not connected yet.
+        error: why it could not connect, or a reset.
+        waiters: woken when anything happens.
+    """
 
+    feed: Feed
 
-class Pump(SocketPump):
-    """See ``anywire.core.facade.awaiting.AwaitingPump`` for the contract."""
-
-    __slots__ = ("_armed", "_due", "_kernel", "_looking", "_waiters")
-
-    socket: ClassVar[type[Constants]] = Constants
-    would_block = (BlockingIOError,)
-    sock: Endpoint
-
-    def __init__(self, kernel: Kernel, endpoint: Endpoint, feed: Feed) -> None:
-        super().__init__(endpoint, feed)
+    def __init__(self, kernel: Kernel, number: int, name: Any, peer: Any) -> None:
         self._kernel = kernel
-        self._waiters: list[Parking] = []
-        self._armed: Deadline | None = None
+        self._info: dict[str, Any] = {"sockname": name, "peername": peer}
+        self._in: Pipe | None = None
+        self._out: Pipe | None = None
+        self._inbox: deque[bytes] = deque()  # b"" is the FIN
+        self._outbox = bytearray()
+        self._looking = self._ended = self._half_closed = self._closing = False
+        self.waiters: list[Parking] = []
+        self._timer: Deadline | None = None
         self._due = FOREVER
-        self._looking = False
-        endpoint.on_readable = self._look
-        endpoint.on_writable = self._writable
-        self._look()
+        self.feed = NOBODY
+        self.number = number
+        self.connecting = self.blocked = self.closed = False
+        self.error: OSError | None = None
 
     def __repr__(self) -> str:
-        return f"the pump of {self.sock!r}"
+        return f"#{self.number} {self._info['sockname']} - {self._info['peername']}"
+
+    # ---------------------------------------------------------------- connecting
+
+    def connect(self, limit: float) -> None:
+        """Wait to be :meth:`decided`, for `limit` seconds."""
+        self.connecting = True
+        self._set(self._kernel.now + limit)
+
+    def join(self, out: Pipe, other: Pump, into: Pipe) -> None:
+        """Make a connection of two pumps."""
+        self._out = other._in = out
+        self._in = other._out = into
+
+    def decided(self, error: OSError | None) -> None:
+        """The connect succeeded or failed."""
+        if self.connecting and not self.closed:
+            self.connecting = False
+            self.error = error
+            self._set(FOREVER)
+            self._wake()
 
     # ---------------------------------------------------------------- waiting
 
@@ -61,65 +85,79 @@ class Pump(SocketPump):
         """Park until something happened, or until `due`; if that is past, look what came and let others run."""
         if due <= 0.0 or self.closed:
             self._read()
-            parking = Parking(self._kernel, self)
-            parking.wake()
-            await yielded(parking)
+            await Parking(self._kernel, self, always=True)
             return
         self._look()
         self._arm(min(due, self.feed.next_deadline(self._kernel.now)))
+        await self.changed()
+
+    async def changed(self) -> None:
+        """Park until something happened."""
         parking = Parking(self._kernel, self)
-        self._waiters.append(parking)
+        self.waiters.append(parking)
         try:
             await parking
         finally:
-            if parking in self._waiters:
-                self._waiters.remove(parking)
+            if parking in self.waiters:
+                self.waiters.remove(parking)
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self.waiters = self.waiters, []
         for parking in waiters:
             parking.wake()
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
-        if self._waiters:
+        if self.waiters:
             self._wake()
         elif not self.closed:
             self._arm(self.feed.next_deadline(self._kernel.now))
 
     def watch(self) -> None:
         """We always read; but a FIN that came with the request was noticed before anybody listened."""
-        if self.ended:
+        if self._ended:
             self._kernel.soon(self._notice)
 
     def _notice(self) -> None:
         self._kernel.guard(self.feed.notice)
 
-    # ---------------------------------------------------------------- time
-
     def _arm(self, deadline: float) -> None:
         if deadline < self._due and not self._closing:
-            self._disarm()
-            self._due = deadline
-            self._armed = self._kernel.at(deadline, self._strike)
+            self._set(deadline)
 
-    def _disarm(self) -> None:
-        self._kernel.forget(self._armed)
-        self._armed = None
-        self._due = FOREVER
+    def _set(self, deadline: float) -> None:
+        self._kernel.forget(self._timer)
+        self._due = deadline
+        self._timer = self._kernel.at(deadline, self._strike) if deadline < FOREVER else None
 
     def _strike(self) -> None:
-        self._disarm()
-        if self._closing:
+        self._set(FOREVER)
+        if self.connecting:
+            self.decided(OSError(errno.ETIMEDOUT, "nobody answers"))
+        elif self._closing:
             self.abort()
-            return
-        self._kernel.guard(lambda: self.feed.handle_deadline(self._kernel.now))
-        self.kick()  # who waits arms again
+        else:
+            self._kernel.guard(lambda: self.feed.handle_deadline(self._kernel.now))
+            self.kick()  # who waits arms again
 
-    # ---------------------------------------------------------------- reading and writing
+    # ---------------------------------------------------------------- receiving
+
+    def arrive(self, what: str, data: bytes) -> None:
+        """Something came through the pipe."""
+        assert self._in is not None and self._out is not None, "connected"
+        if self.closed:
+            self._in.took(len(data))
+            if data:
+                self._out.end("rst")
+        elif what == "rst":
+            self.error = ConnectionResetError(errno.ECONNRESET, "reset by peer")
+            self._outbox.clear()
+        else:
+            self._inbox.append(data)
+        self._look()
 
     def _look(self) -> None:
-        if self.readable() and self._hungry() and not self._looking:
+        if not self._looking and (self._inbox or self.error is not None):
             self._looking = True
             self._kernel.soon(self._looked)
 
@@ -128,51 +166,110 @@ class Pump(SocketPump):
         if self._read():
             self._look()
 
-    def _hungry(self) -> bool:
-        return not (self.closed or self.ended or self._closing) and self.feed.want_read
-
     def _read(self) -> bool:
-        if not (self._hungry() and self._receive()):
+        if self.closed or self.feed is NOBODY:
             return False
-        if self.ended or self.closed or not self._waiters:
+        if self.error is not None:
+            if self._kernel.network.reset_discards:
+                self._inbox.clear()
+            while self._inbox:
+                self._take()
+            self._gone(self.error)
+        elif self._inbox and self.feed.want_read and not self._closing:
+            self._take()
+        else:
+            return False
+        if self._ended or self.closed or not self.waiters:
             self._notice()
         self._wake()
         return True
 
+    def _take(self) -> None:
+        assert self._in is not None, "something arrived"
+        data = self._inbox.popleft()
+        self._in.took(len(data))
+        if data:
+            self.feed.receive_data(data)
+        else:
+            self._ended = True
+            self.feed.receive_eof()
+
     def readable(self) -> bool:
-        """Did anything arrive that was not fed yet?"""
-        return self.closed or self.ended or self.sock.readable
+        """Did anything arrive that was not fed yet, or the end?"""
+        return self.closed or self._ended or self.error is not None or bool(self._inbox)
 
-    def _writable(self) -> None:
-        if self._transmit():
-            self._kernel.guard(self.feed.flushed)
-        self._wake()
+    # ---------------------------------------------------------------- sending
 
-    def _broke(self) -> None:
-        self._kernel.soon(self._fallen)
+    def flush(self) -> None:
+        """One send for everything that is queued."""
+        data = self.feed.data_to_send()
+        if data and self.error is None and not (self.closed or self._half_closed):
+            self._outbox += data
+            self.transmit()
+            self.blocked = self.blocked or self.unsent > HIGH_WATER_MARK
 
-    def _fallen(self) -> None:
-        self._fall()
-        self._notice()
+    @property
+    def unsent(self) -> int:
+        """Bytes that the pipe has not taken."""
+        return len(self._outbox)
+
+    def transmit(self) -> None:
+        """Send what there is room for. Also called when the receiver has made some."""
+        out, outbox = self._out, self._outbox
+        if self.closed or out is None:
+            return
+        if outbox and out.room > 0:
+            size = out.room
+            out.put(bytes(outbox[:size]))
+            del outbox[:size]
+        if not outbox:
+            if self.blocked:
+                self.blocked = False
+                self._kernel.guard(self.feed.flushed)
+                self._wake()
+            if self._half_closed:
+                out.end("fin")
+            if self._closing:
+                self.abort()
 
     # ---------------------------------------------------------------- ending
 
+    def half_close(self) -> None:
+        """FIN after what is queued."""
+        self._half_closed = True
+        self.transmit()
+
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
-        if self.closed or self._closing:
-            return
-        super().close()
-        if not self.closed:
-            self._disarm()
-            self._armed = self._kernel.at(self._kernel.now + CLOSE_TIMEOUT, self._strike)
+        if not self.closed and not self._closing:
+            self.flush()
+            self._closing = True
+            self._set(self._kernel.now + CLOSE_TIMEOUT)
             self._wake()
+            self.transmit()
 
-    def _gone(self) -> None:
-        self.sock.close()
-        self._disarm()
+    def abort(self, how: str = "fin") -> None:
+        """Gone, now: no flushing, no goodbye."""
+        if not self.closed:
+            self._gone(None, how)
+
+    def _gone(self, error: OSError | None, how: str = "fin") -> None:
+        self.closed = True
+        self.blocked = False
+        self._outbox.clear()
+        self._set(FOREVER)
+        if self._out is not None:
+            self._out.end("rst" if any(self._inbox) else how)
+        self.feed.receive_lost(error)
         self._wake()
         self._kernel.soon(self._notice)  # not now: whoever closes may be in the middle of something
 
+    # ---------------------------------------------------------------- the rest
+
+    def info(self, name: str) -> Any:
+        """``"sockname"``, ``"peername"`` (None once closed), ``"keep_alive"``, or None."""
+        return None if self.closed else self._info.get(name)
+
     def set_tcp_keep_alive(self, delay: float) -> None:
         """Noted; there are no probes here."""
-        self.sock.keep_alive = delay
+        self._info["keep_alive"] = delay

@@ -376,6 +376,7 @@ class Server(_server.Server):
         pump: Any = connection.pump
         while not pump.closed:
             await pump.wait(FOREVER)
+        connection.receive_lost(None)  # the stream had the pump, so nobody told the connection
 
     async def _farewell(self, connection: ServerConnection, pump: Any) -> None:
         """Let the last bytes go out, for as long as a slow reader may take."""

@@ -171,8 +171,7 @@ class Socket(Emitter):
 
     def send_eof(self) -> None:
         """FIN after what was sent; receiving goes on. Over TLS, where there is no half-close, this closes."""
-        self._stream()
-        self._pump.half_close()
+        self._stream().end()
 
     def end(self, data: Any = b"") -> None:
         """:meth:`send`, then :meth:`send_eof`."""

@@ -93,19 +93,20 @@ class SocketPump:
             return True
         if data:
             self.feed.receive_data(data)
-        else:
+        elif self._broken is None:
             self.ended = True
             self.feed.receive_eof()
+        else:
+            # No FIN: the send that failed took the reset, and the kernel has nothing more to say about it.
+            return False
         return True
 
     def _fall(self) -> None:
         """A send failed: read what the peer had said before, then report the loss."""
-        error, self._broken = self._broken, None
         left = RESCUE
-        while left > 0 and not self.closed and not self.ended:
+        while left > 0 and not self.closed and not self.ended and self._receive():
             left -= READ
-            if not self._receive():
-                break
+        error, self._broken = self._broken, None
         if error is not None:
             self._lose(error)
 

@@ -1,0 +1,377 @@
+"""Seeded worlds: many clients, one Agent, a faulty network, and what must hold in all of them.
+
+A world is made up from its seed: the network's latency, splitting, buffers and faults, the
+Agent's and the server's limits, what each client asks for, and when it loses patience. Some
+servers are honest anywire servers whose handlers answer early, late, in part or not at all;
+some are scripts that close idle connections, or send more than they were asked for.
+
+What must hold (ASK-12, ASK-13, SEC-1, SEC-2):
+
+1. a response carries the nonce of its request, in its head and all through its body, and
+   a server sees in a request's body only what belongs to its head;
+2. every request ends in exactly one outcome: its response, one error of ours, or the cancel
+   that struck it; ``close`` is emitted once, ``error`` at most once and never after success;
+3. a cancelled request makes no further suspension;
+4. the Agent's limits hold and its books are true, all the time;
+5. afterwards nothing is left: no lease, no connection, no task, no timer, no error that
+   nobody waited for.
+
+A failure is a :class:`WorldError` that names the seed, and the seed replays it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from anywire.core import FOREVER, AnywireError
+
+from . import http
+from ._kernel import Cancelled, Kernel, Task, current
+from ._network import Fault, Faults, Network
+from ._peers import Wire, peer
+
+__all__ = ["Result", "World", "WorldError", "run_world"]
+
+OURS, NOISY = 80, 81
+"""Ports of the two kinds of server."""
+
+
+class WorldError(AssertionError):
+    """Something did not hold."""
+
+
+class Deliberate(Exception):
+    """What a handler raises on purpose."""
+
+
+class RandomFaults(Faults):
+    """Faults made up as connections are made."""
+
+    def __init__(self, random: Random, rate: float) -> None:
+        super().__init__()
+        self._random = random
+        self._rate = rate
+
+    def connect(self, number: int) -> str:
+        """One in many is refused, or never answered."""
+        if self._random.random() < self._rate / 2:
+            return self._random.choice(["refuse", "refuse", "drop"])
+        return ""
+
+    def stream(self, number: int, arrow: str) -> list[Fault]:
+        """A stall, an end or a reset somewhere in the first exchanges."""
+        random = self._random
+        found = []
+        while random.random() < self._rate:
+            at = random.choice([0, random.randrange(30), random.randrange(600), random.randrange(20000)])
+            kind = random.choice(["rst", "fin", "stall", "stall"])
+            found.append(Fault(kind, at, random.choice([0.001, 0.3, 7.0, 100.0])))
+        return sorted(found, key=lambda fault: fault.at)
+
+
+@dataclass
+class Result:
+    """What came of a world."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    steps: int = 0
+
+    @property
+    def exchanges(self) -> int:
+        """Requests made."""
+        return sum(self.outcomes.values())
+
+
+class World:
+    """One seed's world."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random = Random(f"world {seed}")
+        latency = random.choice([0.0, (0.0, 0.001), (0.0001, 0.02), (0.0, 0.6)])
+        self.network = Network(
+            latency=latency,
+            pieces=random.choice([0, 0, 1, 3, 40, 2000]),
+            buffer=random.choice([700, 5000, 65536, 65536]),
+            bandwidth=random.choice([FOREVER, FOREVER, 50_000.0]),
+            reset_discards=random.random() < 0.3,
+            faults=RandomFaults(random, random.choice([0.0, 0.05, 0.3])),
+        )
+        self.agent_options: dict[str, Any] = {
+            "keep_alive": random.random() < 0.85,
+            "max_sockets": random.choice([None, 1, 1, 2, 4]),
+            "max_free_sockets": random.choice([None, 1, 2]),
+            "max_total_sockets": random.choice([None, None, 1, 2, 3]),
+            "timeout": random.choice([None, None, 0.05, 2.0]),
+            "max_socket_age": random.choice([None, None, 0.5]),
+            "scheduling": random.choice(["fifo", "lifo"]),
+        }
+        self.result = Result()
+        self.wrong: list[str] = []
+        self._nonces = 0
+
+    def complain(self, text: str) -> None:
+        """Something does not hold."""
+        self.wrong.append(f"{current().now:.6f} {text}")
+
+    # ---------------------------------------------------------------- servers
+
+    async def app(self, req: Any, res: Any) -> None:
+        """An honest handler with moods."""
+        random = self.random
+        kernel = current()
+        nonce = req.headers["x-nonce"]
+        mood = random.random()
+        body = b""
+        if mood < 0.7:
+            body = await req.read()
+            if not all_of(nonce, body):
+                self.complain(f"{nonce} carried {body[:80]!r}")
+        if random.random() < 0.2:
+            await kernel.sleep(random.choice([0.0, 0.01, 1.0]))
+        if mood > 0.97:
+            raise Deliberate
+        if mood > 0.94:
+            res.destroy()
+            return
+        if random.random() < 0.1:
+            await res.write_information(103, {"Link": f"<{nonce}>"})
+        res.set_header("X-Nonce", nonce)
+        size = random.choice([0, 1, 1, 30, 3000, 40000])
+        if random.random() < 0.5:
+            await res.end(nonce * size)
+            return
+        for _ in range(random.randrange(4)):
+            await res.write(nonce * size)
+            if random.random() < 0.05:
+                raise Deliberate
+            await kernel.sleep(random.choice([0.0, 0.0, 0.05]))
+        await res.end(nonce, trailers={"X-Nonce": nonce} if random.random() < 0.5 else None)
+
+    async def script(self, wire: Wire) -> None:
+        """A server of bytes: closes around reuse, sends too much, or answers and goes."""
+        random = self.random
+        kernel = current()
+        while True:
+            head, body = await wire.message()
+            nonce = field_of(head, b"x-nonce")
+            if not all_of(nonce, body):
+                self.complain(f"{nonce} carried {body[:80]!r}")
+            answer = b"HTTP/1.1 200 OK\r\nX-Nonce: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+                nonce.encode(),
+                len(nonce),
+                random.choice([b"", b"", b"Keep-Alive: timeout=1\r\n", b"Connection: close\r\n"]),
+                nonce.encode(),
+            )
+            mood = random.random()
+            if mood < 0.1:
+                answer = answer.replace(nonce.encode(), b"stolen")
+                await wire.send(answer.replace(b"stolen", nonce.encode()) + answer)  # a second answer nobody asked for
+            elif mood < 0.15:
+                await wire.send(answer)
+                await kernel.sleep(random.choice([0.0, 0.001, 1.0]))
+                await wire.send(answer.replace(nonce.encode(), b"stolen"))
+            elif mood < 0.2:
+                await wire.send(answer[: random.randrange(len(answer))])
+                return
+            else:
+                await wire.send(answer)
+            if b"Connection: close" in answer:
+                return
+            if random.random() < 0.3:
+                await kernel.sleep(random.choice([0.0, 0.0005, 0.01, 0.3]))
+                wire.rst() if random.random() < 0.3 else wire.close()
+                return
+
+    # ---------------------------------------------------------------- clients
+
+    async def client(self, agent: http.Agent) -> None:
+        """Some requests in a row, each in a task of its own, so that it can be cancelled alone."""
+        kernel = current()
+        for _ in range(self.random.randrange(1, 6)):
+            await kernel.sleep(self.random.choice([0.0, 0.0, 0.01, 0.5, 1.1]))
+            self._nonces += 1
+            events: list[str] = []
+            task = kernel.spawn(self.exchange(agent, f"n{self._nonces:05}", events), f"exchange {self._nonces}")
+            if self.random.random() < 0.3:
+                self.strike(task, kernel)
+            try:
+                outcome = await task.join()
+            except Cancelled:
+                if not task.done:
+                    raise
+                outcome = "cancelled"
+            except AnywireError as error:
+                outcome = type(error).__name__
+            self.result.outcomes[outcome] += 1
+            if task.suspensions_after_cancel:
+                self.complain(f"{task.name}: {task.suspensions_after_cancel} suspensions after a cancel")
+            if outcome == "response" and "error" in events:
+                self.complain(f"{task.name}: {outcome}, and {events}")
+            if events.count("error") > 1 or (events and events.count("close") != 1):
+                self.complain(f"{task.name}: {outcome}, and {events}")
+            self.check(agent)
+
+    def strike(self, task: Task, kernel: Kernel) -> None:
+        """Cancel a task at some moment or at some suspension, perhaps twice in a row."""
+        random = self.random
+
+        def cancel() -> None:
+            for _ in range(random.choice([1, 1, 2])):
+                task.cancel()
+
+        if random.random() < 0.5:
+            task.act_at(random.randrange(1, 12), cancel, late=random.random() < 0.5)
+        else:
+            kernel.at(kernel.now + random.choice([0.0, 0.001, 0.05, 0.7]) * random.random(), cancel)
+
+    async def exchange(self, agent: http.Agent, nonce: str, events: list[str]) -> str:
+        """One request, to its outcome."""
+        random = self.random
+        method = random.choice(["GET", "GET", "POST", "PUT", "DELETE"])
+        options: dict[str, Any] = {"deadline": 400.0}
+        for name in ("timeout", "deadline", "queue_timeout", "connect_timeout", "head_timeout", "idle_timeout"):
+            if random.random() < 0.15:
+                options[name] = random.choice([0.001, 0.1, 1.0, 3.0])
+        port = OURS if random.random() < 0.6 else NOISY
+        req = http.request(
+            f"http://127.0.0.1:{port}/{nonce}", method=method, headers={"X-Nonce": nonce}, agent=agent, **options
+        )
+        if random.random() < 0.5:
+            for name in ("error", "close", "finish", "information", "abort"):
+                req.on(name, lambda *_, name=name: events.append(name))
+        kernel = current()
+        if random.random() < 0.1:
+            how = random.choice([req.destroy, req.abort])
+            kernel.at(kernel.now + random.choice([0.0, 0.002, 0.1, 1.0]) * random.random(), how)
+        try:
+            return await self._exchanged(req, nonce, method)
+        finally:
+            if not (req._over or req._error):
+                req.destroy()  # as a user would who gives up without a context manager
+
+    async def _exchanged(self, req: Any, nonce: str, method: str) -> str:
+        random = self.random
+        if method in ("POST", "PUT"):
+            size = random.choice([0, 1, 20, 4000, 60000])
+            if random.random() < 0.4:
+                await req.end(nonce * size)
+            else:
+                for _ in range(random.randrange(4)):
+                    if not await req.write(nonce * size):
+                        break
+                await req.end(trailers={"X-Nonce": nonce} if random.random() < 0.3 else None)
+        if random.random() < 0.5:
+            async with req as res:
+                return await self._read(res, nonce)
+        return await self._read(await req.response(), nonce)
+
+    async def _read(self, res: Any, nonce: str) -> str:
+        seen = res.headers.get("x-nonce")
+        if seen != nonce and res.status_code == 200:
+            self.complain(f"the answer to {nonce} says {seen}")
+        if self.random.random() < 0.1:
+            return "unread"
+        try:
+            body = await res.read()
+        except AnywireError as error:
+            body = getattr(error, "partial", b"")
+            if not all_of(nonce, body, cut=True):
+                self.complain(f"the answer to {nonce} began with {body[:80]!r}") if res.status_code == 200 else None
+            raise
+        if res.status_code != 200:
+            return str(res.status_code)
+        if not all_of(nonce, body):
+            self.complain(f"the answer to {nonce} was {body[:80]!r}")
+        return "response"
+
+    # ---------------------------------------------------------------- the whole
+
+    def check(self, agent: http.Agent) -> None:
+        """The books are true, the limits hold."""
+        agent.check_invariants()
+        stats = agent.stats()
+        for name, each in stats.items():
+            if each.active + each.connecting + each.idle > agent.max_sockets:
+                self.complain(f"{name}: {each} with max_sockets {agent.max_sockets}")
+            if each.idle > agent.max_free_sockets:
+                self.complain(f"{name}: {each} with max_free_sockets {agent.max_free_sockets}")
+        if sum(each.active + each.connecting + each.idle for each in stats.values()) > agent.max_total_sockets:
+            self.complain(f"{stats} with max_total_sockets {agent.max_total_sockets}")
+
+    async def main(self) -> None:
+        """The world's course."""
+        random = self.random
+        kernel = current()
+        server = http.create_server(
+            self.app,
+            keep_alive_timeout=random.choice([0.02, 0.5, 5.0]),
+            headers_timeout=random.choice([0.5, 60.0]),
+            request_timeout=random.choice([1.0, 300.0]),
+            max_requests_per_socket=random.choice([0, 0, 1, 3]),
+        )
+        agent = http.Agent(**self.agent_options)
+        await server.listen(OURS)
+        listener = peer(NOISY, self.script)
+        clients = [kernel.spawn(self.client(agent), f"client {i}") for i in range(random.randrange(1, 7))]
+        for task in clients:
+            await task.join()
+        self.check(agent)
+        left = [each for each in agent.stats().values() if each.active or each.connecting or each.queued]
+        if left:
+            self.complain(f"left in the agent: {left}")
+        agent.destroy()
+        if any(each.idle for each in agent.stats().values()):
+            self.complain(f"left in a destroyed agent: {agent.stats()}")
+        listener.stop()
+        await server.close(grace=random.choice([0.0, 2.0]))
+        if server.connections:
+            self.complain(f"left in the server: {server.connections}")
+        await kernel.sleep(200.0)
+        for task in kernel.tasks:
+            if task.name not in ("main",) and not task.name.startswith("peer"):
+                self.complain(f"left: {task.name}, waiting for {task.parked and task.parked.what}")
+        self.next_timer = kernel.next_timer
+
+    def run(self) -> Result:
+        """Run it.
+
+        Raises:
+            WorldError: with the seed.
+        """
+        kernel = Kernel(self.seed, shuffle=True)
+        kernel.network = self.network
+        self.network.begin(kernel)
+        try:
+            kernel.run(self.main())
+        except Exception as error:
+            raise WorldError(f"seed {self.seed}: {type(error).__name__}: {error}") from error
+        for message, error in kernel.reports:
+            if not isinstance(error, Deliberate):
+                raise WorldError(f"seed {self.seed}: reported: {message}: {error!r}") from error
+        if self.wrong:
+            raise WorldError(f"seed {self.seed}:\n  " + "\n  ".join(self.wrong))
+        return self.result
+
+
+def run_world(seed: int) -> Result:
+    """Make up the world of `seed`, run it, and check what must hold.
+
+    Raises:
+        WorldError: with the seed.
+    """
+    return World(seed).run()
+
+
+def all_of(nonce: str, body: bytes, *, cut: bool = False) -> bool:
+    """Is `body` nothing but repetitions of `nonce`?"""
+    times, rest = divmod(len(body), len(nonce))
+    return (cut or not rest) and body == nonce.encode() * times + nonce.encode()[:rest]
+
+
+def field_of(head: bytes, name: bytes) -> str:
+    """The value of a field of a head."""
+    return head.lower().partition(b"\r\n%b:" % name)[2].partition(b"\r\n")[0].strip().decode()
