@@ -125,7 +125,7 @@ class Wire:
         """RST: what the peer had not read yet is lost to it."""
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        abort(self.writer)
 
 
 @dataclass
@@ -141,6 +141,12 @@ class Peer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Gone, now, whatever state it is in."""
+    with contextlib.suppress(AttributeError):  # of asyncio, for a transport that closed when its last bytes had gone
+        writer.transport.abort()
 
 
 @asynccontextmanager
@@ -181,7 +187,7 @@ async def peer(
         for task in list(tasks):
             task.cancel()
         for wire in made.wires:
-            wire.writer.transport.abort()
+            abort(wire.writer)
         if tasks:
             await asyncio.wait(list(tasks))
         await turns()
@@ -202,7 +208,7 @@ async def dial(
     try:
         yield wire
     finally:
-        writer.transport.abort()
+        abort(writer)
         await turns()
 
 

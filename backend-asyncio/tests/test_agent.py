@@ -485,7 +485,7 @@ def test_connections_that_outlive_their_loop_are_given_up_without_harm(loop_kind
                 sock.sendall(OK)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,))
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         for _ in range(2):

@@ -104,6 +104,7 @@ def test_streaming_keeps_no_more_than_a_little() -> None:
         for _ in range(count):
             assert int(wire._file.readline(), 16) == len(piece)
             wire.exactly(len(piece) + 2)
+        assert wire.exactly(5) == b"0\r\n\r\n"
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (count * len(piece)))
         for _ in range(count):
             wire.send(piece)

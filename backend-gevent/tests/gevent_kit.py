@@ -75,7 +75,9 @@ class Certificates:
         return context
 
     def client_side(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cadata=self.ca)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=self.ca)
+        return context
 
 
 class Wire:
@@ -169,7 +171,8 @@ def peer(
     def serve(sock: socket.socket) -> None:
         try:
             if tls is not None:
-                sock = tls.wrap_socket(sock, server_side=True)
+                sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                sock.do_handshake()
         except OSError:
             sock.close()
             return

@@ -157,10 +157,11 @@ def test_a_forked_child_has_no_server() -> None:
 
 def test_interrupted_serve_forever_drains_and_returns() -> None:
     program = textwrap.dedent("""
-        import threading
+        import sys, threading, time, traceback
         from anywire.sync import http
 
-        inside = threading.Event()
+        inside, release = threading.Event(), threading.Event()
+        main = threading.get_ident()
 
         def app(req, res):
             inside.set()
@@ -168,13 +169,19 @@ def test_interrupted_serve_forever_drains_and_returns() -> None:
             release.wait(20)
             res.end("done")
 
-        release = threading.Event()
+        def control():
+            inside.wait(20)
+            while "serve_forever" not in [frame.name for frame in traceback.extract_stack(sys._current_frames()[main])]:
+                time.sleep(0.001)
+            print("inside", flush=True)
+            input()
+            release.set()
+
+        threading.Thread(target=control, daemon=True).start()
         with http.create_server(app) as server:
             server.listen(0, "127.0.0.1")
-            print(server.address()[1], flush=True)
             server.on("close", lambda: print("closed", flush=True))
-            threading.Thread(target=lambda: (inside.wait(20), print("inside", flush=True), input(), release.set()),
-                             daemon=True).start()
+            print(server.address()[1], flush=True)
             server.serve_forever()
             print("returned", flush=True)
     """)

@@ -4,7 +4,7 @@ After every such test: no task but trio's own and our one timer, no descriptor t
 before, nothing logged by the backend (unless the test takes the ``reports`` fixture), and no
 ResourceWarning from the garbage (``filterwarnings=error`` makes one an error).
 
-A test marked ``mock_clock`` gets a clock that stands still, as the fixture ``clock``.
+A test that takes the fixture ``clock`` runs on it: time stands still unless it is told to jump.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def clock() -> trio.testing.MockClock:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
-    given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    given: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     handler = _Reports()
     handler.records = given.get("reports", [])
     log = logging.getLogger("anywire.trio")
@@ -76,7 +76,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         gc.unfreeze()
         log.removeHandler(handler)
     if "reports" not in given:
-        assert not handler.records, [log.handlers and record.exc_info for record in handler.records]
+        assert not handler.records, [record.exc_info for record in handler.records]
     return True
 
 
@@ -113,11 +113,11 @@ def _target(fd: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificates]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """A certificate authority and a server's certificate by it, as PEM text."""
     authority = trustme.CA()
     server = authority.issue_cert("localhost", "127.0.0.1")
-    yield Certificates(
+    return Certificates(
         ca=authority.cert_pem.bytes().decode(),
         cert="".join(each.bytes().decode() for each in server.cert_chain_pems),
         key=server.private_key_pem.bytes().decode(),

@@ -131,10 +131,14 @@ async def test_a_body_cut_short_by_a_reset_is_no_body_until_close() -> None:
         assert await res.read(4) == b"part"
         answered.set()
         await reset.wait()
-        with pytest.raises(ConnectionLost):
+
+        async def go_on() -> None:
             while await req.write(bytes(1 << 16)):
                 pass
             await res.read()
+
+        with pytest.raises(ConnectionLost):
+            await go_on()
 
 
 async def test_refused() -> None:
@@ -325,9 +329,8 @@ async def test_create_connection() -> None:
             made.append(socket.create_connection((options["host"], options["port"])))
             return made[-1]
 
-        async with pool(create_connection=create) as agent:
-            async with http.get(there.url, agent=agent) as res:
-                assert await res.read() == b"ok"
+        async with pool(create_connection=create) as agent, http.get(there.url, agent=agent) as res:
+            assert await res.read() == b"ok"
         async with pool(create_connection=lambda options: 1) as agent:
             with pytest.raises(ArgumentTypeError):
                 await http.get(there.url, agent=agent)

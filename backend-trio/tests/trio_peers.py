@@ -171,7 +171,7 @@ async def dial(
     port: int | None = None, *, path: str | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Wire]:
     """A client connection."""
-    plain = await (trio.open_unix_socket(path) if path else trio.open_tcp_stream("127.0.0.1", port or 0))
+    plain = await trio.open_unix_socket(path) if path else await trio.open_tcp_stream("127.0.0.1", port or 0)
     stream: trio.abc.Stream = plain
     if tls is not None:
         stream = trio.SSLStream(stream, tls, server_hostname="localhost", https_compatible=True)

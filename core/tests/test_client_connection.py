@@ -677,6 +677,22 @@ def test_abort_before_a_socket_is_abort_and_close_CLI_72_decision_9() -> None:
     assert (used(client), client.pumps) == (0, [])
 
 
+def test_abort_while_connecting_CLI_74() -> None:
+    client = Client()
+    woken: list[bool] = []
+
+    class Waiter:
+        def wake(self) -> None:
+            woken.append(True)
+
+    request = client.request()
+    assert request._lease is not None
+    request._lease.waiter = Waiter()  # somebody is at it
+    request.abort()
+    assert client.log == ["req.abort", "req.error ECONNRESET", "req.close"]
+    assert used(client) == 0
+
+
 def test_abort_while_queued_leaves_the_queue_CLI_73() -> None:
     client = Client(max_sockets=1)
     client.get(label="req1")

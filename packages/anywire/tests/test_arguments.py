@@ -62,8 +62,10 @@ def test_an_empty_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_backends_that_are_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_backends, "installed", lambda: ["asyncio"])
-    assert main(["serve", "--backend", "trio"]) == 2
-    assert capsys.readouterr().err == "anywire: backend trio is not installed; --backend can be: asyncio\n"
+    for found, said in ((False, "backend trio is not installed"), (True, "this command cannot use backend trio yet")):
+        monkeypatch.setattr(_backends, "_found", lambda _, found=found: found)
+        assert main(["serve", "--backend", "trio"]) == 2
+        assert capsys.readouterr().err == f"anywire: {said}; --backend can be: asyncio\n"
     monkeypatch.setattr(_backends, "installed", list)
     assert main(["demo"]) == 2
     assert capsys.readouterr().err == "anywire: no backend is installed; install anywire-asyncio\n"

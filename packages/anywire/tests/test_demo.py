@@ -75,7 +75,9 @@ def test_the_stream(size: int) -> None:
     pieces = list(stream(size))
     data = b"".join(pieces)
     assert len(data) == size and pieces == list(stream(size))
-    assert len(set(pieces)) == len(pieces), "no two pieces alike"
+    for index, piece in enumerate(pieces):
+        assert piece[:8] == index.to_bytes(8, "big")[: len(piece)]
+    assert len({piece[8:] for piece in pieces}) == len(pieces), "no two pieces alike, even without their numbers"
     seen: list[int] = []
     assert stream_digest(size, seen.append) == hashlib.sha256(data).digest() and sum(seen) == size
 

@@ -140,11 +140,19 @@ def test_an_index_that_leads_out(root: Path) -> None:
     assert ask(root, "/sub/")[0] == 403
 
 
-def test_only_regular_files_are_opened(root: Path) -> None:
+def test_only_regular_files_are_opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(root / "fifo")
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opening a device can do something"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(root / "socket"))
-        assert ask(root, "/fifo")[0] == ask(root, "/socket")[0] == 403  # and neither call hangs
+        assert ask(root, "/fifo")[0] == ask(root, "/socket")[0] == 403
+
+
+def test_a_fifo_in_place_of_a_file_that_was_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(root / "fifo")
+    look = os.stat
+    monkeypatch.setattr(os, "stat", lambda path: look(root / "a.txt" if str(path).endswith("fifo") else path))
+    assert ask(root, "/fifo")[0] == 403  # and opening it did not wait for a writer
 
 
 def test_what_cannot_be_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

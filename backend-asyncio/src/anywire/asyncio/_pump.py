@@ -20,10 +20,12 @@ import asyncio
 import os
 import select
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, HIGH_WATER_MARK
 from anywire.core.facade import enable_keep_alive
+from anywire.core.facade.awaiting import FAIRNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,7 @@ class Pump(asyncio.Protocol):
         "_timer", "_transport", "_waiter", "blocked", "closed", "feed",
     )  # fmt: skip
 
+    fairness = FAIRNESS
     feed: Feed
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_made: Callable[[Pump], None] | None = None) -> None:
@@ -117,12 +120,10 @@ class Pump(asyncio.Protocol):
         """Read what the peer had said before our send failed."""
         sock = self._transport.get_extra_info("socket")
         left = RESCUE
-        try:
+        with suppress(OSError, ValueError):
             while left > 0 and (data := os.read(sock.fileno(), min(left, 65536))):
                 self.feed.receive_data(data)
                 left -= len(data)
-        except (OSError, ValueError):
-            pass
 
     def pause_writing(self) -> None:
         self.blocked = True
@@ -241,11 +242,9 @@ class Pump(asyncio.Protocol):
 
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
-        if self.closed or self._closing:
-            return
+        if self.closed or self._closing or self._transport.is_closing():
+            return  # asyncio may be faster, and its TLS transport does not stand a second close()
         self._closing = True
-        if self._transport.is_closing():
-            return  # asyncio was faster, and its TLS transport does not stand a second close()
         self.flush()
         try:
             self._transport.close()
@@ -266,10 +265,10 @@ class Pump(asyncio.Protocol):
         self._wake()
 
     def _forget(self) -> None:
+        """The loop is gone: end the connection; its descriptor is the transport's to close, and nobody else's."""
         self.closed = True
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and sock.fileno() >= 0:
-            os.close(socket.socket.detach(sock) if isinstance(sock, socket.socket) else sock.fileno())
+        with suppress(OSError, TypeError):
+            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def set_tcp_keep_alive(self, delay: float) -> None:
         """Probe a silent peer after `delay` seconds."""

@@ -70,6 +70,7 @@ class Runtime(SocketRuntime):
         # Weak: the loop is the key under which this object lives.
         self._loop_ref = weakref.ref(loop)
         self.now = loop.time
+        self.waiter = Waiter
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -80,9 +81,6 @@ class Runtime(SocketRuntime):
 
     def report(self, message: str, error: BaseException) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error})
-
-    def waiter(self) -> Waiter:
-        return Waiter()
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
         limit = asyncio.timeout(None if seconds == FOREVER else seconds)
@@ -97,12 +95,6 @@ class Runtime(SocketRuntime):
         finally:
             hold.cancel = None
         return True
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task.cancel
 
     # ---------------------------------------------------------------- connecting
 
@@ -179,7 +171,10 @@ class Runtime(SocketRuntime):
             connection = server.admit(pump)
             if connection is not None:
                 pump.feed = connection
-                connection.cancel = self.spawn(server.serve(connection))
+                task = loop.create_task(server.serve(connection))
+                connection.cancel = task.cancel
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
         def make() -> Pump:
             pump = Pump(loop, accepted)

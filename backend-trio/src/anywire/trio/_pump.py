@@ -51,6 +51,7 @@ class Pump(SocketPump):
 
     __slots__ = ("_armed", "_clock", "_due", "_lot", "_nursery", "_reading", "_watched", "_writing")
 
+    fairness = 0  # every call is a checkpoint
     socket: ClassVar[Any] = socket
     would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

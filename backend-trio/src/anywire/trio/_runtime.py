@@ -218,9 +218,10 @@ class Runtime(SocketConnector):
         with trio.move_on_at(trio.current_time() + seconds if seconds else FOREVER) as scope:
             if len(handles) == 1:  # nearly always
                 await one(handles[0])
-            async with trio.open_nursery() as nursery:
-                for sock in handles[len(decided) :]:
-                    nursery.start_soon(one, sock)
+            else:
+                async with trio.open_nursery() as nursery:
+                    for sock in handles:
+                        nursery.start_soon(one, sock)
         return [(sock, connect_outcome(socket, sock)) for sock in decided]
 
     async def listen(self, server: Server, options: Any) -> Listener:

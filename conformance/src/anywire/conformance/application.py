@@ -7,6 +7,7 @@ the names of the moment mean: the objects that were made, and in a handler its `
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from .backends import Backend, drive, settle
@@ -82,6 +83,7 @@ class Application:
         self.agents: list[Any] = []
         self.listen: Callable[[], Any] | None = None
         self._tasks: dict[str, Any] = {}
+        self._pending: list[Callable[[], None]] = []
         self._dispatched = 0
         self._handling = 0
         self._handled: list[Any] = []
@@ -89,8 +91,13 @@ class Application:
     # ---------------------------------------------------------------- operations
 
     async def perform(self, section: Section, scope: Scope) -> None:
-        """Carry out the operations of a section, one after the other."""
+        """Carry out the operations of a section, one after the other.
+
+        What ``on`` sections say about an object begins after the ``watch`` lines that follow its making.
+        """
         for operation in section.operations:
+            if self._pending and operation.verb != "watch":
+                self._attach_pending()
             text = _relabelled(operation, scope)
             try:
                 value = await self._evaluate(operation, scope)
@@ -105,12 +112,18 @@ class Application:
                 self.log.add(f"{text} -> {shown(value)}")
             elif operation.mode == "try":
                 self.log.add(f"{text} ok")
+        self._attach_pending()
+
+    def _attach_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        for attach in pending:
+            attach()
 
     async def _evaluate(self, operation: Operation, scope: Scope) -> Any:
         verb = operation.verb
-        if verb in ("call", "get"):
+        if verb in ("call", "read"):
             target = scope.look_up(operation.path)
-            if verb == "get":
+            if verb == "read":
                 return target
             value = await settle(target(*map(self._value, operation.args), **self._named(operation)))
             if operation.name:
@@ -155,9 +168,7 @@ class Application:
     async def _do_watch(self, operation: Operation, scope: Scope) -> None:
         label = scope.label(operation.path)
         for event in operation.args:
-            self._when_there(
-                operation.path, scope, lambda target, event=event: self._watch(target, label, event)
-            )
+            self._when_there(operation.path, scope, partial(self._watch, label=label, event=event))
 
     def _watch(self, target: Any, label: str, event: str) -> None:
         def seen(*args: Any) -> None:
@@ -192,7 +203,7 @@ class Application:
             section = self.program.tasks.get(name)
             if section is None:
                 raise ScenarioError(f"there is no task {name!r}")
-            self._tasks[name] = self.backend.start(lambda section=section: self._task(section))  # type: ignore[misc]
+            self._tasks[name] = self.backend.start(partial(self._task, section))
 
     async def _task(self, section: Section) -> None:
         try:
@@ -257,7 +268,8 @@ class Application:
             path = tuple(section.words[0].split("."))
             if path[0] == name:
                 scope = self.scope.inner({name: made}, {})
-                self._when_there(path, scope, lambda target, section=section: self._observe(target, section, scope))
+                use = partial(self._observe, section=section, scope=scope)
+                self._pending.append(partial(self._when_there, path, scope, use))
 
     def _observe(self, target: Any, section: Section, scope: Scope) -> None:
         event = section.words[1]
@@ -322,7 +334,7 @@ class Application:
         for section in self.program.observers:
             path = tuple(section.words[0].split("."))
             if path[0] in given:
-                self._observe(scope.look_up(path), section, scope)
+                self._pending.append(partial(self._observe, scope.look_up(path), section, scope))
         return scope
 
     async def handlers_ended(self) -> None:
@@ -336,6 +348,6 @@ class Application:
 
 def _relabelled(operation: Operation, scope: Scope) -> str:
     """The text of an operation with its first name as the log has it."""
-    if operation.verb in ("call", "get") and operation.path[0] in scope.labels and not operation.name:
+    if operation.verb in ("call", "read") and operation.path[0] in scope.labels and not operation.name:
         return scope.labels[operation.path[0]] + operation.text[len(operation.path[0]) :]
     return operation.text

@@ -6,6 +6,7 @@ Backends and runtimes are imported when an adapter is made, by name: this distri
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -118,6 +119,17 @@ class Asyncio:
         return hook
 
 
+class _Catcher(logging.Handler):
+    """Puts what is logged where failures are looked for."""
+
+    def __init__(self, reports: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._reports = reports
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._reports.append(record.getMessage())
+
+
 class _TrioFlag:
     def __init__(self, trio: Any) -> None:
         self._trio = trio
@@ -181,7 +193,15 @@ class Trio:
             if scope.cancelled_caught:
                 raise RuntimeError("it hangs")
 
-        trio.run(main)
+        catcher = _Catcher(self.reports)
+        logger = logging.getLogger("anywire")
+        logger.addHandler(catcher)
+        propagate, logger.propagate = logger.propagate, False
+        try:
+            trio.run(main)
+        finally:
+            logger.removeHandler(catcher)
+            logger.propagate = propagate
         return results[0]
 
     def now(self) -> float:

@@ -58,6 +58,16 @@ class Blocking:
     def run(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `scenario` in a thread of its own, so that one that hangs can be left behind."""
         self.reports = []
+        hook, threading.excepthook = threading.excepthook, self._died
+        try:
+            return self._in_thread(scenario)
+        finally:
+            threading.excepthook = hook
+
+    def _died(self, dead: threading.ExceptHookArgs) -> None:
+        self.reports.append(repr(dead.exc_value))
+
+    def _in_thread(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         results: list[T] = []
         errors: list[BaseException] = []
 
@@ -118,11 +128,16 @@ class _Gevent(Blocking):
 
     def inside(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """A hub for one run."""
+        self._gevent.get_hub().handle_error = self._reported
         try:
             result: T = self._gevent.with_timeout(PATIENCE, super().inside, scenario)
             return result
         finally:
             self._gevent.get_hub().destroy(destroy_loop=True)
+
+    def _reported(self, where: Any, kind: Any, error: Any, traceback: Any) -> None:
+        if kind.__name__ != "HubDestroyed":  # the end of a run
+            self.reports.append(f"{where}: {error!r}")
 
     def flag(self) -> Any:
         return _GeventFlag(self._gevent)

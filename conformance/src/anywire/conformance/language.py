@@ -52,7 +52,7 @@ CALLS: Final = frozenset(
 
 ATTRIBUTES: Final = frozenset(
     """
-    METHODS STATUS_CODES aborted agent bytes_parsed chunked_encoding code complete default_max_sockets default_port
+    Agent ClientRequest IncomingMessage METHODS OutgoingMessage STATUS_CODES Server ServerResponse aborted agent bytes_parsed chunked_encoding code complete default_max_sockets default_port
     destroyed finished free_sockets global_agent headers headers_distinct headers_sent headers_timeout host http_version
     http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_connections
     max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets message
@@ -80,7 +80,7 @@ class Operation:
         line: where, counted from 1 within the block.
         text: as written, without ``show`` and ``try``.
         mode: ``""``, ``"show"`` or ``"try"``.
-        verb: a word such as ``watch``, one of :data:`MAKERS`, ``call`` or ``get`` (an attribute).
+        verb: a word such as ``watch``, one of :data:`MAKERS`, ``call`` or ``read`` (an attribute).
         path: the dotted name it is about.
         name: what the result is called, or ``""``.
         args: JSON values, still with ``$`` forms.
@@ -180,7 +180,7 @@ def _operation(number: int, line: str) -> Operation:
     if last in CALLS and (rest or last not in ATTRIBUTES):
         operation.verb = "call"
     elif last in ATTRIBUTES or (len(parts) == 1 and mode == "show"):
-        operation.verb = "get"
+        operation.verb = "read"
     else:
         raise ValueError(f"{last!r} is not a word of the language")
     _arguments(operation, rest)

@@ -133,20 +133,25 @@ def compare(
     if by_object:
         wanted.sort(key=lambda item: _subject(item[1]))
         had.sort(key=lambda item: _subject(item[1]))
-    left, right, same = [], [], len(wanted) == len(had)
-    for index in range(max(len(wanted), len(had))):
-        time, want = wanted[index] if index < len(wanted) else (None, "")
-        at, text = had[index] if index < len(had) else (0.0, "")
-        stamped = virtual and time is not None
-        equal = (text == want or (want and _without_message(text, want))) and not (
-            stamped and time is not None and abs(at - time) > 1e-6
-        )
-        same = same and bool(equal)
-        if index < len(wanted):
-            left.append(f"at {time:g} {want}" if stamped else want)
-        if index < len(had):
-            right.append(left[-1] if equal else f"at {at:g} {text}" if stamped else text)
-    return None if same else (left, right)
+    same = len(wanted) == len(had) and all(map(_equal, wanted, had, [virtual] * len(had)))
+    if same:
+        return None
+    left = [f"at {time:g} {text}" if virtual and time is not None else text for time, text in wanted]
+    short = {text for _, text in wanted}
+    stamped = virtual and any(time is not None for time, _ in wanted)
+    right = []
+    for at, text in had:
+        known = next((each for each in short if each and _without_message(text, each)), text)
+        right.append(f"at {at:g} {known}" if stamped else known)
+    return left, right
+
+
+def _equal(wanted: tuple[float | None, str], had: tuple[float, str], virtual: bool) -> bool:
+    time, want = wanted
+    at, text = had
+    if virtual and time is not None and abs(at - time) > 1e-6:
+        return False
+    return text == want or _without_message(text, want)
 
 
 def _without_message(text: str, want: str) -> bool:

@@ -238,24 +238,26 @@ class SocketListener:
 
     sock: socket.socket
     port: int = field(init=False)
+    last: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         self.port = self.sock.getsockname()[1]
 
     def accept(self) -> SocketStream | None:
         """The next connection; None once closed."""
-        try:
-            return SocketStream(self.sock.accept()[0])
-        except OSError:
-            return None
+        sock, address = self.sock.accept()
+        if address != self.last:
+            return SocketStream(sock)
+        sock.close()
+        self.sock.close()
+        return None
 
     def close(self) -> None:
-        """Stop: who waits in :meth:`accept` gets None."""
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.sock.close()
+        """Stop once what the application opened before was accepted: the last connection is our own."""
+        with socket.socket() as last:
+            last.bind(("127.0.0.1", 0))
+            self.last = last.getsockname()
+            last.connect(("127.0.0.1", self.port))
 
 
 class Threads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from .application import Application
@@ -92,7 +93,10 @@ class _Run:
         if self.backend.reports and self.case.document.keys.get("Reports") != "expected":
             self.problems.append("reported to the runtime: " + "; ".join(self.backend.reports))
         keys = self.case.document.keys
-        log = self.log.lines(separate_data=keys.get("Data") == "separate")
+        log = [
+            (at, text.replace(f":{self._application.port}", ":PORT"))
+            for at, text in self.log.lines(separate_data=keys.get("Data") == "separate")
+        ]
         differs = compare(
             self.case.expected, log, by_object=keys.get("Order") == "per object", virtual=self.backend.virtual
         )
@@ -208,16 +212,17 @@ class _Run:
         extra: list[int] = []
 
         async def accept() -> None:
-            for peer in self.peers:
-                stream = await settle(listener.accept())
-                if stream is None:
-                    peer.conversation.problem = "the application did not connect"
-                    peer.done.set()
-                else:
-                    world.start(lambda peer=peer, stream=stream: self._converse(peer, stream), peer.done)
+            waiting = list(self.peers)
             while (stream := await settle(listener.accept())) is not None:
-                extra.append(1)
-                await settle(stream.close())
+                if waiting:
+                    peer = waiting.pop(0)
+                    world.start(partial(self._converse, peer, stream), peer.done)
+                else:
+                    extra.append(1)
+                    await settle(stream.close())
+            for peer in waiting:
+                peer.conversation.problem = "the application did not connect"
+                peer.done.set()
 
         world.start(accept, accepted)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ._errors import AnywireError, ConnectionLost, RemoteError, TruncatedError
+from ._lease import OPEN
 
 if TYPE_CHECKING:
     from ._request import ClientRequest
@@ -68,5 +69,7 @@ def describe(request: ClientRequest, error: AnywireError) -> None:
 def is_quiet(request: ClientRequest, error: AnywireError) -> bool:
     """No ``error`` event: ``abort()`` before a socket (CLI-72), or a response that was cut (CLI-56, CLI-82)."""
     if request.res is None:
-        return request.aborted and request._connection is None
+        lease = request._lease
+        connecting = lease is not None and lease.state == OPEN and lease.waiter is not None  # CLI-74
+        return request.aborted and request._connection is None and not connecting
     return isinstance(error, Quiet) or (isinstance(error, TruncatedError) and error.syscall is None)

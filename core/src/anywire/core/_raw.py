@@ -101,6 +101,11 @@ class RawStream:
         return b"" if self.eof else None
 
     @property
+    def want_input(self) -> bool:
+        """:meth:`take` would say None."""
+        return not (self._buffer or self.eof or self.error)
+
+    @property
     def want_read(self) -> bool:
         """False while enough was read ahead."""
         return self._size < self._bound

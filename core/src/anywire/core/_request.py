@@ -424,8 +424,9 @@ class ClientRequest(OutgoingMessage):
         connection, message = self._connection, self.res
         if connection is not None and connection.request is self and connection.error is None:
             connection.error = error  # what a reader of the body is told
+        quiet = is_quiet(self, error)
         self._release(connection)
-        if not is_quiet(self, error) and self.listener_count("error"):
+        if not quiet and self.listener_count("error"):
             self.emit("error", error)
         if message is not None and not message.complete:
             message._abort(error)

@@ -8,7 +8,7 @@ from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._framing import CHUNKED_OK
 from ._header_store import HeaderStore
 from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage, pairs
-from ._serializer import CONTINUE, PROCESSING, check_status, render_information, render_response
+from ._serializer import CONTINUE, PROCESSING, check_status, reason_phrase, render_information, render_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

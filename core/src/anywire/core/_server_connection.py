@@ -74,6 +74,7 @@ class ServerConnection(Connection):
         server: the server, read for limits and timeouts whenever they are used.
         response: the response to the current request, set by whoever dispatches it.
         cancel: ends whoever serves the connection, handler included, if the backend can do that.
+        served: whoever serves the connection has begun, and will clean up; before that it must not be cancelled.
         parked: whoever serves the connection sleeps until the response has ended.
         continue_pending: the client waits for ``100 Continue`` and has not been told (SRV-21).
         requests: how many requests were parsed here.
@@ -88,6 +89,7 @@ class ServerConnection(Connection):
         "parked",
         "requests",
         "response",
+        "served",
         "server",
         "stuck",
     )
@@ -103,6 +105,7 @@ class ServerConnection(Connection):
         self.continue_pending = False
         self.cancel: Callable[[], object] | None = None
         self.parked = False
+        self.served = False
         self.requests = 0
         self._discarded = 0
         self._phase: str = _ACCEPT

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cancelled", "Deadlock", "Kernel", "Parking", "Task", "current"]
 
-SPINNING = 1_000_000
+SPINNING = 200_000
 """Steps at one instant after which nobody believes any more that the clock will ever move on."""
 
 _running: ContextVar[Kernel] = ContextVar("anywire.sim")
@@ -287,18 +287,20 @@ class Kernel:
     def _run(self, task: Task) -> None:
         ready, timers = self._ready, self._timers
         while not task.done:
-            if ready:
-                if self._shuffle is not None:
+            first = timers.first
+            if first <= self.now or (not ready and first < FOREVER):
+                if first > self.now:
+                    self.now = first
+                    self._steps = 0
+                for call in timers.due(self.now):
+                    call()
+            elif ready:
+                if self._shuffle is not None and len(ready) > 1:
                     ready.rotate(-self._shuffle.randrange(len(ready)))
                 self._steps += 1
                 if self._steps > SPINNING:
                     raise Deadlock(f"{SPINNING} steps at {self.now} s and still busy:{self._who()}")
                 ready.popleft()()
-            elif (first := timers.first) < FOREVER:
-                self._steps = 0
-                self.now = max(self.now, first)
-                for call in timers.due(self.now):
-                    call()
             else:
                 raise Deadlock(f"nothing can run any more at {self.now} s:{self._who()}")
 

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, HIGH_WATER_MARK, NOBODY, Feed
+from anywire.core.facade.awaiting import FAIRNESS
 
 from ._kernel import Kernel, Parking
 
@@ -38,6 +39,7 @@ class Pump:
         waiters: woken when anything happens.
     """
 
+    fairness = FAIRNESS
     feed: Feed
 
     def __init__(self, kernel: Kernel, number: int, name: Any, peer: Any) -> None:

@@ -69,7 +69,12 @@ def choose(name: str, *, many: bool) -> list[str]:
     if name in there:
         return [name]
     choice = ", ".join((["all"] if many else []) + there) or "none, install anywire-asyncio"
-    what = f"backend {name} is not installed" if name in KNOWN else f"there is no backend {name!r}"
+    if name not in KNOWN:
+        what = f"there is no backend {name!r}"
+    elif _found(f"anywire.{name}"):
+        what = f"this command cannot use backend {name} yet"
+    else:
+        what = f"backend {name} is not installed"
     raise Complaint(f"{what}; --backend can be: {choice}", USAGE)
 
 

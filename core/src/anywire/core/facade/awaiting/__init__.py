@@ -9,12 +9,13 @@ from __future__ import annotations
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
 from ._connector import SocketConnector
-from ._messages import IncomingMessage, ServerResponse
+from ._messages import FAIRNESS, IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket
 
 __all__ = [
+    "FAIRNESS",
     "Agent",
     "Api",
     "AwaitingPump",

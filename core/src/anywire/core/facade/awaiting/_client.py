@@ -15,7 +15,7 @@ from ..._outgoing import UNRENDERED
 from ..._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 from ..._pump import FOREVER
 from ..._settings import SETTINGS
-from ._messages import DISCARD, FAIRNESS, IncomingMessage
+from ._messages import DISCARD, IncomingMessage
 from ._runtime import Hold
 from ._socket import Socket
 
@@ -98,7 +98,7 @@ class ClientRequest(_request.ClientRequest):
             pump: Any = connection.pump
             if pump.blocked:
                 await self._unblocked(pump)
-            elif self._unchecked < FAIRNESS:
+            elif self._unchecked < pump.fairness:
                 return True
             else:
                 try:
@@ -106,7 +106,7 @@ class ClientRequest(_request.ClientRequest):
                 except BaseException as problem:
                     self._interrupted(problem)
                     raise
-            self._unchecked = 0
+            self._unchecked = -1
             if connection.bytes_received or connection.lost:
                 if self._advance() is not None:
                     return not self._gone() and connection.keep_alive and not connection.lost
@@ -160,6 +160,8 @@ class ClientRequest(_request.ClientRequest):
         while True:
             message = self._advance()
             if message is not None or (message := self.res) is not None:
+                if due is None:
+                    await message._breathe()  # type: ignore[attr-defined]
                 return message  # type: ignore[return-value]  # made by our own class
             if self._connection is None:
                 await self._acquire()

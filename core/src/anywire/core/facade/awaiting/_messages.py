@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["FAIRNESS", "IncomingMessage", "ServerResponse"]
 
 FAIRNESS = 65536
-"""Bytes one task may write before it lets others run, and looks whether the peer answered (ASK-28)."""
+"""A pump's ``fairness`` where not every call is a checkpoint."""
 
 GONE = frozenset({"aborted", "close"})
 """Events that tell of a peer that went away: whoever listens wants to hear of it while nobody waits."""
@@ -40,6 +40,8 @@ class IncomingMessage(_incoming.IncomingMessage):
         return self
 
     async def __anext__(self) -> bytes:
+        if not self._connection.pump.fairness:  # type: ignore[attr-defined]
+            await self._breathe()
         while True:
             piece = self.read_nowait()
             if piece:
@@ -61,6 +63,8 @@ class IncomingMessage(_incoming.IncomingMessage):
             TruncatedError: the message ended early; ``partial`` has what this call had read.
             ParseError: the body is malformed.
         """
+        if n >= 0 and not self._connection.pump.fairness:  # type: ignore[attr-defined]
+            await self._breathe()
         if n == 0:
             return b""
         if n > 0:
@@ -108,6 +112,17 @@ class IncomingMessage(_incoming.IncomingMessage):
         if self.req is not None:
             await self.req.__aexit__(kind, error, traceback)
 
+    async def _breathe(self) -> None:
+        """A checkpoint before something is taken that is there already; what has to be waited for is one itself."""
+        if not self.complete and not self._connection._parser.buffered and not self._connection.lost:
+            return
+        try:
+            await self._connection.pump.wait(0.0)  # type: ignore[attr-defined]
+        except BaseException as problem:
+            if self.req is not None:
+                self.req._interrupted(problem)
+            raise
+
     async def _park(self) -> None:
         """Wait for input, within the limits of the exchange."""
         req = self.req
@@ -150,9 +165,9 @@ class ServerResponse(_response.ServerResponse):
         """
         below = self.write_nowait(chunk)
         connection = self._connection
-        if below:
+        if below and (fairness := connection.pump.fairness):
             connection.written += len(chunk)
-            if connection.written < FAIRNESS or self._framing == NO_BODY:
+            if connection.written < fairness or self._framing == NO_BODY:
                 return True
             connection.written = 0
             await connection.pump.wait(0.0)
@@ -162,6 +177,8 @@ class ServerResponse(_response.ServerResponse):
     async def _drain(self) -> None:
         connection = self._connection
         pump = connection.pump
+        if not pump.fairness:
+            await pump.wait(0.0)
         while pump.blocked and not connection.lost:
             await pump.wait(FOREVER)
         if connection.lost and not self._writable_finished:
@@ -179,6 +196,8 @@ class ServerResponse(_response.ServerResponse):
         self.end_nowait(data, trailers=trailers)
         connection = self._connection
         pump = connection.pump
+        if not pump.fairness:
+            await pump.wait(0.0)
         while pump.blocked and not connection.lost:
             await pump.wait(FOREVER)
         return self

@@ -17,6 +17,13 @@ __all__ = ["AwaitingPump", "Hold", "Listener", "Runtime", "Waiter"]
 class AwaitingPump(Pump, Protocol):
     """A pump with the one method that suspends."""
 
+    @property
+    def fairness(self) -> int:
+        """Bytes a task may write before it lets others run (and looks whether the peer answered: ASK-28).
+
+        0 where every call of the facade has to be a checkpoint, as in trio.
+        """
+
     def set_tcp_keep_alive(self, delay: float) -> None:
         """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22)."""
 
@@ -109,9 +116,6 @@ class Runtime(Protocol):
 
     async def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        """Run `coroutine` in the background for as long as it takes. Returns what cancels it."""
 
     def server_scope(self, server: Server) -> Any:
         """What ``async with server`` opens and closes, where tasks are structured: an async context manager, or None.

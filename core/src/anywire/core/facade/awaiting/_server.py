@@ -185,7 +185,7 @@ class Server(_server.Server):
             # A handler that waits for something else would otherwise outlive its server.
             for connection in list(self.connections):
                 connection.destroy()
-                if connection.cancel is not None:
+                if connection.served and connection.cancel is not None:
                     connection.cancel()
         await self._gone(runtime, FOREVER)
 
@@ -259,6 +259,7 @@ class Server(_server.Server):
     async def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
         pump: Any = connection.pump
+        connection.served = True
         try:
             if self.listener_count("connection"):
                 self.emit("connection", self.socket_for(connection))

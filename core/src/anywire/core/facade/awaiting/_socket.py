@@ -147,6 +147,8 @@ class Socket(Emitter):
             ConnectionLost: the connection was reset or destroyed.
         """
         raw = self._stream()
+        if not self._pump.fairness and not raw.want_input:
+            await self._pump.wait(0.0)
         while (data := raw.take(max_bytes)) is None:
             await self._pump.wait(FOREVER)
         return data
@@ -162,6 +164,8 @@ class Socket(Emitter):
             raise raw.error or ConnectionLost("socket is closed", code="EPIPE")
         raw.send(as_bytes(data, "data"))
         self._pump.flush()
+        if not self._pump.fairness:
+            await self._pump.wait(0.0)
         while self._pump.blocked:
             await self._pump.wait(FOREVER)
         if raw.error is not None:

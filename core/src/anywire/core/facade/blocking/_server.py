@@ -191,7 +191,7 @@ class Server(_server.Server):
             # A handler that waits for something else would otherwise outlive its server.
             for connection in list(self.connections):
                 connection.destroy()
-                if connection.cancel is not None:
+                if connection.served and connection.cancel is not None:
                     connection.cancel()
         self._gone(runtime, FOREVER)
 
@@ -261,6 +261,7 @@ class Server(_server.Server):
     def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
         pump: Any = connection.pump
+        connection.served = True
         going = self.greet(connection)
         while going:
             try:

@@ -264,13 +264,13 @@ class _Client:
 
     async def _wrong_digest(self) -> str:
         job = self._job
-        req = http.request(
-            job.url("/uploads/wrong"), method="PUT", headers={"Trailer": "Content-Digest"}, deadline=DEADLINE
-        )
-        await req.write(b"these bytes")
-        await req.end(trailers={"Content-Digest": content_digest(hashlib.sha256(b"other bytes").digest())})
-        async with req as res:
-            _expect(res, 422, await res.read())
+        wrong = {"Content-Digest": content_digest(hashlib.sha256(b"other bytes").digest())}
+        for path in ("/uploads/wrong", "/stream"):
+            req = http.request(job.url(path), method="PUT", headers={"Trailer": "Content-Digest"}, deadline=DEADLINE)
+            await req.write(b"these bytes")
+            await req.end(trailers=wrong)
+            async with req as res:
+                _expect(res, 422, await res.read())
         if left := list(job.uploads.glob("*wrong*")) + list(job.uploads.glob(".anywire-*")):
             raise Wrong(f"the server kept {left[0].name} though its digest is wrong")
         return "an upload with a wrong digest in its trailer was refused, and nothing of it kept"

@@ -94,6 +94,8 @@ class Site:
             except FileNotFoundError:
                 pass
             return self._directory(method, path, target, headers, now)
+        if not stat.S_ISREG(info.st_mode):
+            raise PermissionError(errno.EACCES, "not a regular file")  # merely opening a device can do something
         if target.slash:
             raise FileNotFoundError(errno.ENOENT, "a file is no folder")
         return self._file(method, path, headers, now)
@@ -118,8 +120,6 @@ class Site:
         return real
 
     def _file(self, method: str, path: str, headers: Mapping[str, Any], now: float) -> Answer:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise PermissionError(errno.EACCES, "not a regular file")
         file = OpenFile(fd := os.open(path, _FLAGS))
         try:
             info = os.fstat(fd)
