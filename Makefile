@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check lint types contracts unit format clean distclean
+.PHONY: help setup demo serve test check lint types contracts unit format docs clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ unit: $(STAMP) ## pytest (ARGS=… for its arguments)
 format: $(STAMP) ## Let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Draw what is drawn from the code: docs/states.md
+	$(BIN)/python docs/make_state_diagrams.py
 
 # ---- clean-up --------------------------------------------------------------------------------------------------------
 

@@ -164,7 +164,9 @@ def peer(
         listener.bind(path)
         listener.listen(511)
     else:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=511)
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(511)
         made.port = listener.getsockname()[1]
     jobs: list[Job] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -168,19 +169,17 @@ async def test_the_second_address_is_tried_when_the_first_refuses() -> None:
 
 async def test_a_black_hole_is_raced_after_250_ms(clock: Any) -> None:
     """RFC 8305 section 5: the next attempt starts without waiting for the first to fail."""
-    hole = socket.socket()
-    hole.bind(("127.0.0.3", 0))
-    hole.listen(0)
-    port = hole.getsockname()[1]
-    fill = []
-    for _ in range(3):  # the accept queue is full now, and the kernel drops what comes
-        fill.append(socket.socket())
-        fill[-1].setblocking(False)
-        fill[-1].connect_ex(("127.0.0.3", port))
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", port))
-    listening.listen()
-    try:
+    with ExitStack() as sockets:
+        listening = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = listening.getsockname()[1]
+        hole = sockets.enter_context(socket.socket())
+        hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        hole.bind(("127.0.0.3", port))
+        hole.listen(0)
+        for _ in range(3):  # then the accept queue is full, and the kernel drops what comes
+            one = sockets.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.3", port))
         async with pool() as agent:
             req = http.get(f"http://name:{port}/", agent=agent, lookup=lambda *_: ["127.0.0.3", "127.0.0.1"])
             async with trio.open_nursery() as nursery:
@@ -190,9 +189,6 @@ async def test_a_black_hole_is_raced_after_250_ms(clock: Any) -> None:
                 clock.jump(0.25)
                 await until(lambda: req.socket is not None)
                 nursery.cancel_scope.cancel()
-    finally:
-        for sock in [*fill, hole, listening]:
-            sock.close()
 
 
 async def _ignore(req: Any) -> None:

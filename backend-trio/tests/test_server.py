@@ -86,6 +86,43 @@ async def test_back_pressure_bounds_what_we_hold_of_a_response_nobody_reads() ->
         assert most < 16384, "nothing is left over once write() has returned"
 
 
+@pytest.mark.parametrize("watched", [False, True])
+async def test_what_a_handler_does_not_read_is_not_taken_in(watched: bool) -> None:
+    """Read-ahead is bounded (``max_buffered``), also when somebody listens for the client's end."""
+    proceed = trio.Event()
+    size = 64 << 20
+
+    async def app(req: http.IncomingMessage, res: http.ServerResponse) -> None:
+        if watched:
+            req.on("aborted", lambda: None)
+        assert await req.read(1)
+        await proceed.wait()
+        got = 1
+        async for chunk in req:
+            got += len(chunk)
+        await res.end(str(got))
+
+    async with serving(app) as server, dial(port_of(server)) as wire:
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size)
+            while sent < size:
+                await wire.send(bytes(1 << 16))
+                sent += 1 << 16
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await until(lambda: sent)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert sent < size
+            (connection,) = server.connections
+            assert connection._parser.buffered <= 2 * 65536
+            proceed.set()
+            assert (await wire.message())[1] == b"%d" % size
+
+
 async def test_a_slow_reader_is_written_to_by_no_lasting_task() -> None:
     async with serving(echo, max_drain=1 << 30) as server, dial(port_of(server)) as wire:
         body = os.urandom(8 << 20)

@@ -799,12 +799,12 @@ def test_destroy_with_an_error_mid_body_CLI_84() -> None:
     assert client.log[3:] == ["req.error MINE", "res.aborted", "req.close", "res.close"]
 
 
-def test_destroy_with_a_foreign_exception_keeps_it_as_the_cause() -> None:
+def test_destroy_with_a_foreign_exception_fails_with_that_CLI_83() -> None:
     client = Client()
     request = client.get()
     problem = ValueError("mine")
     request.destroy(problem)
-    assert request.error is not None and request.error.__cause__ is problem
+    assert request.error is problem
 
 
 @pytest.mark.parametrize("error", [None, StateError("mine", code="MINE")])

@@ -808,3 +808,17 @@ def test_the_message_is_the_event() -> None:
     connection.receive_data(get())
     event = connection.next_event()
     assert isinstance(event, IncomingMessage) and event.complete
+
+
+# ------------------------------------------------------------------------------------------ Host
+
+
+def test_a_request_without_host_is_refused_unless_the_option_says_otherwise_MOD_L4() -> None:
+    bare = b"GET /a HTTP/1.1\r\n\r\n"
+    assert serving(echo).feed(bare) == BAD_REQUEST
+    assert serving(echo, require_host_header=False).feed(bare) == response("GET /a ")
+
+
+def test_two_hosts_are_refused_whatever_the_option_says_SEC_18() -> None:
+    twice = b"GET /a HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"
+    assert serving(echo, require_host_header=False).feed(twice) == BAD_REQUEST

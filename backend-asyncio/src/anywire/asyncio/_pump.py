@@ -45,7 +45,7 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_closing", "_eof", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
+        "_armed", "_eof", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
         "_timer", "_transport", "_waiter", "blocked", "closed", "feed",
     )  # fmt: skip
 
@@ -62,7 +62,6 @@ class Pump(asyncio.Protocol):
         self._armed = FOREVER
         self._paused = False
         self._half_closed = False
-        self._closing = False
         self._eof = False
         self._poll: Any = None
         self.blocked = False
@@ -242,9 +241,8 @@ class Pump(asyncio.Protocol):
 
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
-        if self.closed or self._closing or self._transport.is_closing():
+        if self.closed or self._transport.is_closing():
             return  # asyncio may be faster, and its TLS transport does not stand a second close()
-        self._closing = True
         self.flush()
         try:
             self._transport.close()

@@ -234,7 +234,7 @@ class Application:
     def _value(self, value: Any) -> Any:
         """A JSON value with its ``$`` forms and ``PORT`` filled in."""
         if isinstance(value, str):
-            return value.replace("PORT", str(self.port))
+            return self.port if value == "PORT" else value.replace("PORT", str(self.port))
         if isinstance(value, list):
             return [self._value(each) for each in value]
         if not isinstance(value, dict):

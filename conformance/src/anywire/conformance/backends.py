@@ -32,6 +32,7 @@ KNOWN = {
     "anywire.trio": "awaiting:on_trio",
     "anywire.sync": "blocking:on_threads",
     "anywire.gevent": "blocking:on_gevent",
+    "anywire.conformance.sim": "simulated:on_sim",
 }
 """Backends of this repository, and the adapter (module:maker) of each."""
 
@@ -119,7 +120,7 @@ def installed() -> list[str]:
 def _usable(name: str) -> bool:
     package, _, extra = name.partition("+")
     word = package.rpartition(".")[2]
-    needs = {"sync": "threading"}.get(word, word)
+    needs = {"sync": "threading", "sim": "heapq"}.get(word, word)
     try:
         return all(importlib.util.find_spec(each) is not None for each in (f"{package}.http", extra or needs))
     except ModuleNotFoundError:

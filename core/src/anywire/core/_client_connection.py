@@ -192,7 +192,9 @@ class ClientConnection(Connection):
     def _body_failed(self, error: AnywireError) -> AnywireError:
         request = self.request
         self._fail(error)
-        return error if request is None else request._fail(error)
+        if request is not None:
+            request._fail(error)
+        return error
 
     # ---------------------------------------------------------------- observers
 

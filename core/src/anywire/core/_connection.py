@@ -91,9 +91,9 @@ class Connection:
         "written",
     )
 
-    def __init__(self, role: str, limits: Limits, *, lenient: bool = False) -> None:
+    def __init__(self, role: str, limits: Limits, *, lenient: bool = False, require_host: bool = True) -> None:
         self.limits = limits
-        self._parser = Parser(role, limits, lenient=lenient)
+        self._parser = Parser(role, limits, lenient=lenient, require_host=require_host)
         # One element must always fit, or its end could never arrive.
         self._bound = 1 + max(
             limits.max_buffered - 1, limits.max_header_size, limits.max_trailer_size, limits.max_chunk_extension_size

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ._errors import AnywireError, ConnectionLost, RemoteError, TruncatedError
+from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, TruncatedError
 from ._lease import OPEN
 
 if TYPE_CHECKING:
     from ._request import ClientRequest
 
-__all__ = ["IDEMPOTENT", "REPLAY_BYTES", "Quiet", "describe", "is_quiet", "keep_for_replay", "replayable"]
+__all__ = ["IDEMPOTENT", "REPLAY_BYTES", "Quiet", "as_ours", "describe", "is_quiet", "keep_for_replay", "replayable"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2."""
@@ -52,7 +52,7 @@ def replayable(request: ClientRequest, error: AnywireError) -> bool:
     )
 
 
-def describe(request: ClientRequest, error: AnywireError) -> None:
+def describe(request: ClientRequest, error: Exception) -> None:
     """Note in `error` what a caller needs to decide about a retry (ASK-15)."""
     if not isinstance(error, RemoteError):
         return
@@ -66,7 +66,16 @@ def describe(request: ClientRequest, error: AnywireError) -> None:
         error.replay_safe = "no" if error.response_started else "unknown"
 
 
-def is_quiet(request: ClientRequest, error: AnywireError) -> bool:
+def as_ours(error: Exception) -> AnywireError:
+    """`error` itself, or in a wrapping if it is not one of ours."""
+    if isinstance(error, AnywireError):
+        return error
+    made = LocalError(str(error) or type(error).__name__, code="ABORT_ERR")
+    made.__cause__ = error
+    return made
+
+
+def is_quiet(request: ClientRequest, error: Exception) -> bool:
     """No ``error`` event: ``abort()`` before a socket (CLI-72), or a response that was cut (CLI-56, CLI-82)."""
     if request.res is None:
         lease = request._lease

@@ -99,6 +99,7 @@ def frame(
     status: int = 0,
     request_method: str | None = None,
     lenient: bool = False,
+    require_host: bool = True,
 ) -> tuple[int, int]:
     """Decide body length and flags of one head.
 
@@ -110,6 +111,7 @@ def frame(
         status: status code of a response.
         request_method: what a response answers, if known.
         lenient: `insecure_http_parser`, exactly WIR-59.
+        require_host: refuse an HTTP/1.1 request without Host (MOD-L4).
 
     Returns:
         ``(length, flags)``: a number of bytes, `CHUNKED` or `UNTIL_CLOSE`, and the flag bits.
@@ -166,7 +168,7 @@ def frame(
             tokens.update(_list(value))
 
     # RFC 9112 section 3.2: exactly one Host in HTTP/1.1 (SEC-18; Node 13 takes none or several, WIR-50).
-    if is_request and minor and not has_host:
+    if is_request and minor and require_host and not has_host:
         raise ParseError("HPE_INVALID_HOST", "Missing Host", bytes_parsed=end)
 
     persists = b"close" not in tokens and (minor > 0 or b"keep-alive" in tokens)

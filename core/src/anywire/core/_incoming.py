@@ -96,7 +96,7 @@ class IncomingMessage(Emitter):
         self._raw: list[str] | None = None
         self._headers = _NOT_MADE
         self._rare: _Rare | None = None
-        self._error: AnywireError | None = None
+        self._error: Exception | None = None
         self._end_seen = False
         self._close_seen = False
         self.complete = length == 0
@@ -325,7 +325,7 @@ class IncomingMessage(Emitter):
             self.on("timeout", callback)
         return self
 
-    def _abort(self, error: AnywireError) -> None:
+    def _abort(self, error: Exception) -> None:
         """The exchange died: ``aborted``, once."""
         if self.aborted:
             return

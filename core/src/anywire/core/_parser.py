@@ -79,6 +79,7 @@ class Parser:
         role: what is being read: `REQUEST` (by a server) or `RESPONSE` (by a client).
         limits: read once.
         lenient: `insecure_http_parser`, exactly WIR-59.
+        require_host: refuse HTTP/1.1 requests without Host (MOD-L4).
 
     Attributes:
         raw_trailers: the trailer section of the message that `next_body` completed last, in the form
@@ -87,13 +88,14 @@ class Parser:
 
     __slots__ = (
         "_buf", "_eof", "_error", "_extension_left", "_fast_span", "_grammar", "_left", "_lenient", "_limits",
-        "_line", "_mode", "_pos", "_role", "raw_trailers",
+        "_line", "_mode", "_pos", "_require_host", "_role", "raw_trailers",
     )  # fmt: skip
 
-    def __init__(self, role: str, limits: Limits, *, lenient: bool = False) -> None:
+    def __init__(self, role: str, limits: Limits, *, lenient: bool = False, require_host: bool = True) -> None:
         self._role = role
         self._limits = limits
         self._lenient = lenient
+        self._require_host = require_host
         self._buf: Buffer = b""
         self._pos = 0  # what lies before it is consumed
         self._eof = False
@@ -296,6 +298,7 @@ class Parser:
                 status=grammar.status,
                 request_method=request_method,
                 lenient=self._lenient,
+                require_host=self._require_host,
             )
         except ParseError as error:
             raise self._die(error, b"\r\n\r\n") from None

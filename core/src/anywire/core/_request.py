@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._chars import check_method, check_target
 from ._connection import Signal
 from ._errors import AnywireError, LocalError, StateError, TimedOut
-from ._failure import Quiet, describe, is_quiet, keep_for_replay, replayable
+from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
@@ -105,7 +105,7 @@ class ClientRequest(OutgoingMessage):
         self._method = method
         self._path = options.path
         self._lease: Lease[Any, Any] | None = None
-        self._error: AnywireError | None = None
+        self._error: Exception | None = None
         self._over = False
         self._replay: bytes | None = None
         self._switched: tuple[IncomingMessage, bytes] | None = None
@@ -208,7 +208,7 @@ class ClientRequest(OutgoingMessage):
         return self._error is not None or (self._connection is not None and self._connection.lost and not self._over)
 
     @property
-    def error(self) -> AnywireError | None:
+    def error(self) -> Exception | None:
         """What ended this request early, or None."""
         return self._error
 
@@ -415,7 +415,7 @@ class ClientRequest(OutgoingMessage):
 
     # ---------------------------------------------------------------- failure
 
-    def _fail(self, error: AnywireError) -> AnywireError:
+    def _fail(self, error: Exception) -> Exception:
         """End the exchange now. Returns `error`, told apart by where it happened."""
         if self._over or self._error is not None:
             return self._error or error
@@ -423,7 +423,7 @@ class ClientRequest(OutgoingMessage):
         describe(self, error)
         connection, message = self._connection, self.res
         if connection is not None and connection.request is self and connection.error is None:
-            connection.error = error  # what a reader of the body is told
+            connection.error = as_ours(error)  # what a reader of the body is told
         quiet = is_quiet(self, error)
         self._release(connection)
         if not quiet and self.listener_count("error"):
@@ -456,12 +456,8 @@ class ClientRequest(OutgoingMessage):
         """
         if error is None:
             self._fail(Quiet("socket hang up", phase=self._phase()))
-        elif isinstance(error, AnywireError):
-            self._fail(error)
         else:
-            made = LocalError(str(error) or type(error).__name__, code="ABORT_ERR")
-            made.__cause__ = error
-            self._fail(made)
+            self._fail(error)
         return self
 
     def abort(self) -> None:

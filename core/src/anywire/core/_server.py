@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 
+class Connections(dict["ServerConnection", None]):
+    """A set in the order of accepting, so that what is done to all of them is done in the same order every time."""
+
+    __slots__ = ()
+
+    def add(self, connection: ServerConnection) -> None:
+        """It is being served."""
+        self[connection] = None
+
+    def discard(self, connection: ServerConnection) -> None:
+        """It is served no more."""
+        self.pop(connection, None)
+
+
 class Server(Emitter):
     """What an HTTP server knows (SRV-1 to SRV-92).
 
@@ -46,7 +60,7 @@ class Server(Emitter):
         max_requests_per_socket: requests after which a connection is closed; 0 is no limit (SRV-L3).
         http_allow_half_open: answer a request whose client half-closed (SRV-28).
         draining: ``close()`` was called: every response is the last of its connection (SRV-88).
-        connections: every connection that is being served.
+        connections: every connection that is being served, in the order of accepting.
     """
 
     async_events: ClassVar[frozenset[str]] = frozenset(
@@ -90,7 +104,7 @@ class Server(Emitter):
         )
         self.lenient = SETTINGS.use_insecure_parser(options.insecure_http_parser)
         self.date = DateLine(wall_clock)
-        self.connections: set[ServerConnection] = set()
+        self.connections = Connections()
         self.draining = False
         self.timeout: float = options.timeout
         self.keep_alive_timeout: float = options.keep_alive_timeout

@@ -97,7 +97,9 @@ class ServerConnection(Connection):
     message: IncomingMessage | None
 
     def __init__(self, server: Server) -> None:
-        super().__init__(REQUEST, server.limits, lenient=server.lenient)
+        super().__init__(
+            REQUEST, server.limits, lenient=server.lenient, require_host=server.options.require_host_header
+        )
         self.server = server
         self.idle_timeout = server.timeout or 0.0
         self.response: ServerResponse | None = None

@@ -288,21 +288,21 @@ class Kernel:
         ready, timers = self._ready, self._timers
         while not task.done:
             first = timers.first
-            if first <= self.now or (not ready and first < FOREVER):
-                if first > self.now:
-                    self.now = first
-                    self._steps = 0
+            if first > self.now and not ready:
+                if first == FOREVER:
+                    raise Deadlock(f"nothing can run any more at {self.now} s:{self._who()}")
+                self.now = first
+                self._steps = 0
+            self._steps += 1
+            if self._steps > SPINNING:
+                raise Deadlock(f"{SPINNING} steps at {self.now} s and still busy:{self._who()}")
+            if first <= self.now:
                 for call in timers.due(self.now):
                     call()
-            elif ready:
-                if self._shuffle is not None and len(ready) > 1:
-                    ready.rotate(-self._shuffle.randrange(len(ready)))
-                self._steps += 1
-                if self._steps > SPINNING:
-                    raise Deadlock(f"{SPINNING} steps at {self.now} s and still busy:{self._who()}")
-                ready.popleft()()
             else:
-                raise Deadlock(f"nothing can run any more at {self.now} s:{self._who()}")
+                if self._shuffle is not None and len(ready) > 1:
+                    ready.rotate(-int(self._shuffle.random() * len(ready)))
+                ready.popleft()()
 
     def _who(self) -> str:
         return "".join(f"\n  {task.name} waits for {task.parked and task.parked.what}" for task in self.tasks)

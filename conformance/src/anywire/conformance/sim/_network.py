@@ -240,7 +240,7 @@ class Network:
 
     def piece(self, size: int) -> int:
         """How much of `size` bytes arrives first."""
-        return min(size, self._random.randint(1, self.pieces)) if self.pieces else size
+        return min(size, 1 + int(self._random.random() * self.pieces)) if self.pieces else size
 
     def port(self) -> int:
         """A port that was never used."""

@@ -94,7 +94,7 @@ class World:
         latency = random.choice([0.0, (0.0, 0.001), (0.0001, 0.02), (0.0, 0.6)])
         self.network = Network(
             latency=latency,
-            pieces=random.choice([0, 0, 1, 3, 40, 2000]),
+            pieces=random.choice([0, 0, 0, 0, 1, 3, 40, 2000]),
             buffer=random.choice([700, 5000, 65536, 65536]),
             bandwidth=random.choice([FOREVER, FOREVER, 50_000.0]),
             reset_discards=random.random() < 0.3,
@@ -110,7 +110,7 @@ class World:
             "scheduling": random.choice(["fifo", "lifo"]),
         }
         # Bodies, in nonces; a byte at a time the largest would take a second each.
-        self.largest = {0: 60000, 1: 100, 3: 300, 40: 4000}.get(self.network.pieces, 20000)
+        self.largest = {0: 20000, 1: 10, 3: 30, 40: 500}.get(self.network.pieces, 10000)
         self.result = Result()
         self.wrong: list[str] = []
         self._nonces = 0
@@ -142,7 +142,7 @@ class World:
         if random.random() < 0.1:
             await res.write_information(103, {"Link": f"<{nonce}>"})
         res.set_header("X-Nonce", nonce)
-        size = min(random.choice([0, 1, 1, 30, 3000, 40000]), self.largest)
+        size = min(random.choice([0, 1, 1, 1, 30, 500, 20000]), self.largest)
         if random.random() < 0.5:
             await res.end(nonce * size)
             return
@@ -190,7 +190,7 @@ class World:
     async def client(self, agent: http.Agent) -> None:
         """Some requests in a row, each in a task of its own, so that it can be cancelled alone."""
         kernel = current()
-        for _ in range(self.random.randrange(1, 6)):
+        for _ in range(self.random.randrange(1, 12)):
             await kernel.sleep(self.random.choice([0.0, 0.0, 0.01, 0.5, 1.1]))
             self._nonces += 1
             events: list[str] = []
@@ -255,7 +255,7 @@ class World:
     async def _exchanged(self, req: Any, nonce: str, method: str) -> str:
         random = self.random
         if method in ("POST", "PUT"):
-            size = min(random.choice([0, 1, 20, 4000, 60000]), self.largest)
+            size = min(random.choice([0, 1, 1, 20, 500, 20000]), self.largest)
             if random.random() < 0.4:
                 await req.end(nonce * size)
             else:

@@ -94,11 +94,12 @@ class ClientRequest(_request.ClientRequest):
 
     async def _pushed(self) -> bool:
         """Wait until the transport took most of what we wrote, with an ear for the answer."""
+        waited = False
         while (connection := self._connection) is not None and not self._over:
             pump: Any = connection.pump
             if pump.blocked:
                 await self._unblocked(pump)
-            elif self._unchecked < pump.fairness:
+            elif waited or self._unchecked < pump.fairness:
                 return True
             else:
                 try:
@@ -106,7 +107,8 @@ class ClientRequest(_request.ClientRequest):
                 except BaseException as problem:
                     self._interrupted(problem)
                     raise
-            self._unchecked = -1
+            self._unchecked = 0
+            waited = True
             if connection.bytes_received or connection.lost:
                 if self._advance() is not None:
                     return not self._gone() and connection.keep_alive and not connection.lost
@@ -160,7 +162,7 @@ class ClientRequest(_request.ClientRequest):
         while True:
             message = self._advance()
             if message is not None or (message := self.res) is not None:
-                if due is None:
+                if due is None and not message._connection.pump.fairness:  # type: ignore[attr-defined]
                     await message._breathe()  # type: ignore[attr-defined]
                 return message  # type: ignore[return-value]  # made by our own class
             if self._connection is None:
@@ -255,7 +257,7 @@ class ClientRequest(_request.ClientRequest):
         if pump.unsent >= left or (self._deadline is not None and now >= self._deadline):
             raise self._expired("write", limit)
 
-    def _expired(self, phase: str, limit: float | None) -> AnywireError:
+    def _expired(self, phase: str, limit: float | None) -> Exception:
         total = self._deadline is not None and self._now() >= self._deadline
         if total:
             limit = self._options.deadline
@@ -320,7 +322,7 @@ class ClientRequest(_request.ClientRequest):
                 if lease.state == QUEUED and runtime.now() >= due:
                     raise self._expired("queue", options.queue_timeout)
             else:
-                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))  # type: ignore[arg-type]
+                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
         self._attach(connection, lease is not None and lease.reused)
         if self._error is None:
             self._flush()
@@ -348,7 +350,7 @@ class ClientRequest(_request.ClientRequest):
             if self._error is not None:
                 raise self._error
             if lease is not None and lease.error is not None:
-                raise self._fail(lease.error)  # type: ignore[arg-type]
+                raise self._fail(lease.error)
             raise self._expired("connect", limit)
         return connection
 

@@ -40,7 +40,7 @@ class IncomingMessage(_incoming.IncomingMessage):
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._connection.pump.fairness:  # type: ignore[attr-defined]
+        if not self._connection.pump.fairness and self._at_hand():  # type: ignore[attr-defined]
             await self._breathe()
         while True:
             piece = self.read_nowait()
@@ -63,7 +63,7 @@ class IncomingMessage(_incoming.IncomingMessage):
             TruncatedError: the message ended early; ``partial`` has what this call had read.
             ParseError: the body is malformed.
         """
-        if n >= 0 and not self._connection.pump.fairness:  # type: ignore[attr-defined]
+        if n >= 0 and not self._connection.pump.fairness and (not n or self._at_hand()):  # type: ignore[attr-defined]
             await self._breathe()
         if n == 0:
             return b""
@@ -112,10 +112,13 @@ class IncomingMessage(_incoming.IncomingMessage):
         if self.req is not None:
             await self.req.__aexit__(kind, error, traceback)
 
+    def _at_hand(self) -> bool:
+        """Reading will not have to wait."""
+        connection = self._connection
+        return self.complete or connection._parser.buffered > 0 or connection.lost
+
     async def _breathe(self) -> None:
-        """A checkpoint before something is taken that is there already; what has to be waited for is one itself."""
-        if not self.complete and not self._connection._parser.buffered and not self._connection.lost:
-            return
+        """A checkpoint, before anything is taken: so nothing is lost if it is cancelled."""
         try:
             await self._connection.pump.wait(0.0)  # type: ignore[attr-defined]
         except BaseException as problem:

@@ -176,6 +176,8 @@ class Socket(Emitter):
     async def send_eof(self) -> None:
         """FIN after what was sent; receiving goes on. Over TLS, where there is no half-close, this closes."""
         self._stream().end()
+        if not self._pump.fairness:
+            await self._pump.wait(0.0)
 
     async def end(self, data: Any = b"") -> None:
         """:meth:`send`, then :meth:`send_eof`."""
@@ -186,6 +188,8 @@ class Socket(Emitter):
     async def close(self) -> None:
         """Let what was sent go out, then close. Idempotent; does not wait for the peer."""
         self._pump.close()
+        if not self._pump.fairness:
+            await self._pump.wait(0.0)
 
     def __aiter__(self) -> Self:
         return self

@@ -244,7 +244,7 @@ class ClientRequest(_request.ClientRequest):
         if pump.unsent >= left or (self._deadline is not None and now >= self._deadline):
             raise self._expired("write", limit)
 
-    def _expired(self, phase: str, limit: float | None) -> AnywireError:
+    def _expired(self, phase: str, limit: float | None) -> Exception:
         total = self._deadline is not None and self._now() >= self._deadline
         if total:
             limit = self._options.deadline
@@ -311,7 +311,7 @@ class ClientRequest(_request.ClientRequest):
                 if lease.state == QUEUED and runtime.now() >= due:
                     raise self._expired("queue", options.queue_timeout)
             else:
-                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))  # type: ignore[arg-type]
+                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
         self._attach(connection, lease is not None and lease.reused)
         if self._error is None:
             self._flush()
@@ -338,7 +338,7 @@ class ClientRequest(_request.ClientRequest):
             if self._error is not None:
                 raise self._error from None
             if lease is not None and lease.error is not None:
-                raise self._fail(lease.error) from None  # type: ignore[arg-type]
+                raise self._fail(lease.error) from None
             raise self._expired("connect", limit) from None
         finally:
             self._waiter = None

@@ -223,6 +223,7 @@ class SocketPump:
     def take(self) -> Any:
         """The socket, for TLS to be spoken over it; this pump is no more."""
         sock = self.socket.socket(fileno=self.sock.detach())
+        sock.setblocking(False)
         self.abort()
         return sock
 
