@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from gevent import socket
+from gevent.monkey import get_original
 from gevent_kit import OK, Certificates, Event, Job, Wire, counts, peer, pool, until
 
 from anywire.core import AnywireError, ConnectError, ConnectionLost, StateError, TimedOut, TLSError
@@ -92,6 +93,27 @@ def test_an_early_answer_is_heard_with_its_body() -> None:
                 raise AssertionError("64 MiB were written to nobody")
             with req as res:
                 assert (res.status_code, res.read()) == (413, body)
+
+
+def test_an_answer_that_waits_behind_a_failed_send_is_heard() -> None:
+    """ASK-28: the connection is reset already when we write, and the answer stands in the kernel."""
+
+    def script(wire: Wire) -> None:
+        wire.sock.recv(10)
+        wire.send(b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+
+    with peer(script) as made:
+        req = http.request(made.url, method="POST", agent=http.Agent())
+        req.write(b"x")
+        pump: Any = req._connection.pump  # type: ignore[union-attr]
+        pump._reader.stop()  # the hub is not to read it before we write
+        poll = get_original("select", "poll")()
+        poll.register(pump.sock.fileno(), 0)  # that is: errors
+        until(lambda: poll.poll(0))
+        req.write(b"y")
+        req.end(b"z")
+        with req as res:
+            assert (res.status_code, res.read()) == (413, b"no")
 
 
 def test_streaming_keeps_no_more_than_a_little() -> None:

@@ -100,7 +100,7 @@ class Wire:
         return found
 
     def exactly(self, count: int) -> bytes:
-        return self._file.read(count)
+        return bytes(self._file.read(count))
 
     def message(self) -> tuple[bytes, bytes]:
         """``(head, body)`` by Content-Length or chunks."""
@@ -176,7 +176,7 @@ def peer(
             if tls is not None:
                 sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 sock.do_handshake()
-        except OSError:
+        except BaseException:
             sock.close()
             return
         wire = Wire(sock, len(made.wires))

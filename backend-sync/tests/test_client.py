@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import tracemalloc
 from pathlib import Path
@@ -92,6 +93,26 @@ def test_an_early_answer_is_heard_with_its_body() -> None:
                 raise AssertionError("64 MiB were written to nobody")
             with req as res:
                 assert (res.status_code, res.read()) == (413, body)
+
+
+def test_an_answer_that_waits_behind_a_failed_send_is_heard() -> None:
+    """ASK-28: the connection is reset already when we write, and the answer stands in the kernel."""
+
+    def script(wire: Wire) -> None:
+        wire.sock.recv(10)
+        wire.send(b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+
+    with peer(script) as made:
+        req = http.request(made.url, method="POST", agent=http.Agent())
+        req.write(b"x")
+        pump: Any = req._connection.pump  # type: ignore[union-attr]
+        poll = select.poll()
+        poll.register(pump.sock.fileno(), 0)  # that is: errors
+        until(lambda: poll.poll(0))
+        req.write(b"y")
+        req.end(b"z")
+        with req as res:
+            assert (res.status_code, res.read()) == (413, b"no")
 
 
 def test_streaming_keeps_no_more_than_a_little() -> None:

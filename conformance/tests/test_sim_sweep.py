@@ -63,12 +63,12 @@ async def unread(agent: http.Agent) -> None:
 async def upload(agent: http.Agent) -> None:
     """More than buffers hold, so writing has to wait."""
     req = http.request(f"{URL}/upload", method="POST", agent=agent)
-    for _ in range(3):
-        if not await req.write(b"u" * 30000):
+    for _ in range(2):
+        if not await req.write(b"u" * 12000):
             break
     await req.end(b"end", trailers={"X-Sum": "1"})
     res = await req.response()
-    assert await res.read() == b"u" * 90000 + b"end."
+    assert await res.read() == b"u" * 24000 + b"end."
 
 
 async def expect(agent: http.Agent) -> None:
@@ -79,21 +79,16 @@ async def expect(agent: http.Agent) -> None:
 
 
 async def queued(agent: http.Agent) -> None:
-    """Behind another that has the only connection, and before a third."""
-    first = sim.spawn(unread(agent), "first")
+    """Behind another that has the only connection, and before a third. The scenario waits for those."""
+    others.append(sim.spawn(unread(agent), "first"))
     await sim.sleep(0)
-    third: list[sim.Task] = []
 
     async def later() -> None:
         await sim.sleep(0.01)
-        third.append(sim.spawn(get(agent), "third"))
-
-    then = sim.spawn(later(), "later")
-    try:
         await get(agent)
-    finally:
-        # Not part of the victim's own clean-up: the others go on, and the scenario waits for them.
-        others.extend([first, then, *third])
+
+    others.append(sim.spawn(later(), "third"))
+    await get(agent)
 
 
 others: list[sim.Task] = []
@@ -125,7 +120,7 @@ async def limited(agent: http.Agent) -> None:
 
 def network(pieces: int) -> Callable[[], Network]:
     hosts = {"server.test": ["10.0.0.1"], "two.test": ["10.0.0.9", "10.0.0.1"]}
-    return lambda: Network(latency=0.005, pieces=pieces, buffer=8192, hosts=hosts, silent=frozenset({"10.0.0.9"}))
+    return lambda: Network(latency=0.005, pieces=pieces, buffer=4096, hosts=hosts, silent=frozenset({"10.0.0.9"}))
 
 
 WORKS = [get, again, by_hand, stream, unread, upload, expect, queued, happy_eyeballs, lookup, limited]
@@ -144,13 +139,12 @@ async def around(stage: Stage, work: Work, **options: Any) -> None:
             assert error is None or isinstance(error, sim.Cancelled), repr(error)
         else:
             assert error is None, repr(error)
-        for task in others:
-            await task.join()
-        for task in [task for task in kernel.tasks if task.name in ("first", "later", "third")]:
-            await task.join()
+        while others:
+            await others.pop().join()
         check_empty(agent)
         await get(agent)
-        check_empty(agent, idle=1)
+        check_empty(agent)
+        assert agent.stats()["server.test:80:"].idle == 1
         agent.destroy()
         check_empty(agent, idle=0)
         await server.close(grace=0.0)
@@ -159,7 +153,7 @@ async def around(stage: Stage, work: Work, **options: Any) -> None:
     assert kernel.next_timer == float("inf"), "a timer outlived its exchange"
 
 
-@pytest.mark.parametrize("pieces", [0, 700])
+@pytest.mark.parametrize("pieces", [0, 3000])
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_cancelled_at_every_suspension(work: Work, pieces: int) -> None:
     points = sweep(lambda stage: around(stage, work), network=network(pieces))
@@ -177,16 +171,15 @@ async def a_destroyed_agent(stage: Stage, work: Work) -> None:
         others.clear()
         error = await stage.strike(work(agent))
         assert error is None or isinstance(error, http_errors), repr(error)
-        for task in [task for task in sim.current().tasks if task.name in ("first", "later", "third")]:
+        while others:
             try:
-                await task.join()
+                await others.pop().join()
             except http_errors:
                 pass
-        for task in others:
-            task.joined = True
         check_empty(agent)
         await get(agent)
-        check_empty(agent, idle=1)
+        check_empty(agent)
+        assert agent.stats()["server.test:80:"].idle == 1
         agent.destroy()
         check_empty(agent, idle=0)
 
@@ -215,7 +208,7 @@ def test_request_destroyed_at_every_suspension(how: str, method: str) -> None:
             req.on(name, lambda *_, name=name: events.append(name))
         try:
             if method == "POST":
-                await req.write(b"u" * 30000)
+                await req.write(b"u" * 12000)
             await req.end()
             res = await req.response()
             await res.read()
@@ -228,8 +221,8 @@ def test_request_destroyed_at_every_suspension(how: str, method: str) -> None:
             server.grace = 0.0
             await server.listen(80)
             error = await stage.strike(work(agent))
-            assert (error is not None) == stage.struck, repr(error)
-            assert error is None or isinstance(error, ConnectionResetError), repr(error)
+            # What had come may still be read to its end (CLI-82).
+            assert error is None or (stage.struck and isinstance(error, ConnectionResetError)), repr(error)
             check_empty(agent)
             await get(agent)
 
@@ -261,7 +254,7 @@ def test_server_handlers_are_cancelled_with_their_server() -> None:
         server.on("request", handler)
         await server.listen(80)
         wire = await sim.dial(80)
-        await wire.send(b"POST /stream HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nfive")
+        await wire.send(b"POST /stream HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\nfive")
         await sim.sleep(0.1)
         try:
             await wire.send(b" and")
@@ -300,8 +293,12 @@ def test_a_peer_that_dies_at_every_byte() -> None:
             except (OSError, EOFError) as error:
                 outcome = type(error).__name__
             check_empty(agent)
-            async with http.get("http://10.0.0.1:80/", agent=agent, deadline=9.0) as res:
-                assert await res.read() == b"ok"
+            for last in (False, True):
+                try:
+                    async with http.get("http://10.0.0.1:80/", agent=agent, deadline=9.0) as res:
+                        assert await res.read() == b"ok"
+                except OSError:
+                    assert outcome == "answered" and not last  # it was only the second exchange that was struck
             return outcome
 
     for arrow in "><":
@@ -315,7 +312,7 @@ def test_a_peer_that_dies_at_every_byte() -> None:
             wholes[arrow, kind] = len(outcomes) - 3
             assert {"answered"} < set(outcomes), (arrow, kind, outcomes)
             failures = {each for each in outcomes if each != "answered"}
-            wanted = {"TimedOut"} if kind == "stall" else {"ConnectionLost", "TruncatedError"}
+            wanted = {"TimedOut"} if kind == "stall" else {"ConnectionLost", "TruncatedError", "ConnectError"}
             assert failures <= wanted, (arrow, kind, failures)
     # The message itself: after all of its bytes nothing of it can be lost.
     assert wholes["<", "fin"] == len(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")

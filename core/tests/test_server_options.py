@@ -104,6 +104,8 @@ class TestServerOptions:
             "max_requests_per_socket",
             "max_buffered",
             "max_drain",
+            "max_trailer_size",
+            "max_chunk_extension_size",
         ],
     )
     def test_sizes(self, name: str) -> None:
@@ -117,7 +119,9 @@ class TestServerOptions:
             with pytest.raises(ArgumentTypeError, match=name):
                 server_options({name: wrong})
 
-    @pytest.mark.parametrize("name", ["timeout", "keep_alive_timeout", "headers_timeout", "request_timeout"])
+    @pytest.mark.parametrize(
+        "name", ["timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "linger_timeout"]
+    )
     def test_durations(self, name: str) -> None:
         assert getattr(server_options({name: 7}), name) == 7.0
         assert getattr(server_options({name: 0}), name) == 0.0

@@ -23,7 +23,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER, HIGH_WATER_MARK
+from anywire.core import FOREVER, HIGH_WATER_MARK, NOBODY
 from anywire.core.facade import enable_keep_alive
 from anywire.core.facade.awaiting import FAIRNESS
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anywire.core import Feed
+    from anywire.core.facade import SecureFeed
 
 __all__ = ["Pump"]
 
@@ -45,12 +46,11 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_eof", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
-        "_timer", "_transport", "_waiter", "blocked", "closed", "feed",
+        "_armed", "_feed", "_eof", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
+        "_timer", "_transport", "_waiter", "blocked", "closed", "secure",
     )  # fmt: skip
 
     fairness = FAIRNESS
-    feed: Feed
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_made: Callable[[Pump], None] | None = None) -> None:
         self._loop = loop
@@ -66,6 +66,25 @@ class Pump(asyncio.Protocol):
         self._poll: Any = None
         self.blocked = False
         self.closed = False
+        self.secure: SecureFeed | None = None
+        self._feed: Feed = NOBODY
+
+    @property
+    def feed(self) -> Feed:
+        """Who gets what arrives; behind TLS, if there is any."""
+        return self._feed if self.secure is None else self.secure.feed
+
+    @feed.setter
+    def feed(self, feed: Feed) -> None:
+        if self.secure is None:
+            self._feed = feed
+        else:
+            self.secure.feed = feed
+
+    def encrypt(self, secure: SecureFeed) -> None:
+        """Speak TLS from here on; within TLS, if it is spoken already."""
+        self.feed = secure
+        self.secure = secure
 
     # ---------------------------------------------------------------- asyncio calls
 
@@ -78,7 +97,7 @@ class Pump(asyncio.Protocol):
             on_made(self)
 
     def data_received(self, data: bytes) -> None:
-        feed = self.feed
+        feed = self._feed
         feed.receive_data(data)
         waiter = self._waiter
         if waiter is None:
@@ -95,15 +114,14 @@ class Pump(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._eof = True
-        self.feed.receive_eof()
-        self.feed.notice()
+        self._feed.receive_eof()
+        self._feed.notice()
         self._wake()
-        # True keeps our side open; over TLS there is no such thing, and asyncio says so in the log.
-        return self._transport.get_extra_info("ssl_object") is None
+        return True  # our side stays open
 
     def connection_lost(self, error: Exception | None) -> None:
-        feed = self.feed
-        if error is not None and self._transport.get_extra_info("ssl_object") is None:
+        feed = self._feed
+        if error is not None:
             self._rescue()
         self.closed = True
         self.blocked = False
@@ -121,7 +139,7 @@ class Pump(asyncio.Protocol):
         left = RESCUE
         with suppress(OSError, ValueError):
             while left > 0 and (data := os.read(sock.fileno(), min(left, 65536))):
-                self.feed.receive_data(data)
+                self._feed.receive_data(data)
                 left -= len(data)
 
     def pause_writing(self) -> None:
@@ -129,7 +147,7 @@ class Pump(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.blocked = False
-        self.feed.flushed()
+        self._feed.flushed()
         self._wake()
 
     # ---------------------------------------------------------------- waiting
@@ -154,7 +172,7 @@ class Pump(asyncio.Protocol):
         if due <= 0.0 or self.closed:
             await asyncio.sleep(0)
             return
-        feed = self.feed
+        feed = self._feed
         loop = self._loop
         if self._paused and feed.want_read:
             self._paused = False
@@ -187,29 +205,29 @@ class Pump(asyncio.Protocol):
         self._timer = None
         self._armed = FOREVER
         now = self._loop.time()
-        self.feed.handle_deadline(now)
+        self._feed.handle_deadline(now)
         if self._waiter is not None:
             self._wake()  # who waits arms again
-        elif not self.closed and (deadline := self.feed.next_deadline(now)) < FOREVER:
+        elif not self.closed and (deadline := self._feed.next_deadline(now)) < FOREVER:
             self._arm(deadline)
 
     def watch(self) -> None:
         """A FIN that came with the request was noticed before anybody listened; else asyncio always reads."""
         if self._eof:
-            self._loop.call_soon(self.feed.notice)
+            self._loop.call_soon(self._feed.notice)
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
         if self._waiter is not None:
             self._wake()
-        elif not self.closed and (deadline := self.feed.next_deadline(self._loop.time())) < self._armed:
+        elif not self.closed and (deadline := self._feed.next_deadline(self._loop.time())) < self._armed:
             self._arm(deadline)
 
     # ---------------------------------------------------------------- sending and ending
 
     def flush(self) -> None:
         """One send for everything that is queued."""
-        data = self.feed.data_to_send()
+        data = self._feed.data_to_send()
         if data and not self.closed and not self._half_closed:
             self._transport.write(data)
 
@@ -222,28 +240,29 @@ class Pump(asyncio.Protocol):
         """Did anything arrive that asyncio has not told us? Costs one poll."""
         if self.closed or self._transport.is_closing():
             return True
-        if self._transport.get_extra_info("ssl_object") is not None:
-            return False  # session tickets are not data
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(self._poll.poll(0))
 
     def half_close(self) -> None:
-        """FIN after what is queued; over TLS, which has no half-close here, the whole connection."""
+        """FIN after what is queued."""
         if self.closed or self._half_closed:
             return
+        self._goodbye()
         self._half_closed = True
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self.close()
+        self._transport.write_eof()
+
+    def _goodbye(self) -> None:
+        if self.secure is not None:
+            self.secure.say_goodbye()
+        self.flush()
 
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
         if self.closed or self._transport.is_closing():
-            return  # asyncio may be faster, and its TLS transport does not stand a second close()
-        self.flush()
+            return
+        self._goodbye()
         try:
             self._transport.close()
             if self.unsent:
@@ -273,5 +292,7 @@ class Pump(asyncio.Protocol):
         enable_keep_alive(socket, self._transport.get_extra_info("socket"), delay)
 
     def info(self, name: str) -> Any:
-        """What asyncio's ``get_extra_info`` knows."""
+        """What asyncio's ``get_extra_info`` knows; ``ssl_object`` is ours."""
+        if name == "ssl_object":
+            return None if self.secure is None else self.secure.ssl_object
         return self._transport.get_extra_info(name)

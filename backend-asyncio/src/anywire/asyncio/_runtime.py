@@ -11,9 +11,10 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER, NOBODY, Address, addresses_from_lookup, client_context, server_context
+from anywire.core import FOREVER, Address, addresses_from_lookup, client_context, server_context
 from anywire.core.facade import (
     Listening,
+    SecureFeed,
     SocketRuntime,
     connect_outcome,
     listening_sockets,
@@ -21,7 +22,7 @@ from anywire.core.facade import (
     to_addresses,
     wanted_family,
 )
-from anywire.core.facade.awaiting import Server
+from anywire.core.facade.awaiting import Server, handshake
 
 from ._pump import Pump
 
@@ -147,18 +148,18 @@ class Runtime(SocketRuntime):
         # "" says: no SNI (MOD-69). For an address ssl sends none; a name it sends, and verifies, which matters more.
         name = None if tls is None else server_name or tls["host"]
         if isinstance(handle, Pump):
-            handle.feed = feed
-            if context is not None:
-                transport = await loop.start_tls(handle._transport, handle, context, server_hostname=name)
-                handle.connection_made(transport)  # type: ignore[arg-type]
-            return handle
-        pump = Pump(loop)
+            pump = handle
+        else:
+            pump = Pump(loop)
+            try:
+                await loop.create_connection(lambda: pump, sock=handle)
+            except BaseException:
+                handle.close()
+                raise
         pump.feed = feed
-        try:
-            await loop.create_connection(lambda: pump, sock=handle, ssl=context, server_hostname=name)
-        except BaseException:
-            handle.close()
-            raise
+        if context is not None:
+            pump.encrypt(SecureFeed(ssl, context, feed, server_side=False, server_name=name))
+            await handshake(pump)
         return pump
 
     # ---------------------------------------------------------------- listening
@@ -171,18 +172,15 @@ class Runtime(SocketRuntime):
             connection = server.admit(pump)
             if connection is not None:
                 pump.feed = connection
+                if context is not None:
+                    pump.encrypt(SecureFeed(ssl, context, connection, server_side=True))
                 task = loop.create_task(server.serve(connection))
                 connection.cancel = task.cancel
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-        def make() -> Pump:
-            pump = Pump(loop, accepted)
-            pump.feed = NOBODY
-            return pump
-
         sockets = listening_sockets(socket, os, options)
         name = options.path or sockets[0].getsockname()[:2]
         create = loop.create_unix_server if options.path is not None else loop.create_server
-        made = [await create(make, sock=sock, ssl=context, backlog=options.backlog) for sock in sockets]
+        made = [await create(lambda: Pump(loop, accepted), sock=sock, backlog=options.backlog) for sock in sockets]
         return Listening(os, [each.close for each in made], name)

@@ -69,9 +69,9 @@ class Pump(SocketPump):
     # ---------------------------------------------------------------- waiting
 
     async def wait(self, due: float) -> None:
-        """Park until something happened, or until `due`; if that is past, look what came and let others run."""
+        """Park until something happened, or until `due`; 0 looks what came and lets others run, less only lets."""
         if due <= 0.0 or self.closed:
-            if not self._reading and self._hungry():
+            if due == 0.0 and not self._reading and self._hungry():
                 self._take()
             await checkpoint()
             return

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--backend", required=True, metavar="NAME", help=f"{', '.join(KNOWN)}, or some.module:function")
     _add_selection(run)
     run.add_argument("--seed", type=int, metavar="N", help="seed of a backend with a simulated network (else unused)")
-    run.add_argument("--json", type=Path, metavar="FILE", help="write every verdict and transcript to FILE, - for stdout")
+    run.add_argument("--json", type=Path, metavar="FILE", help="write verdicts and transcripts to FILE, - for stdout")
     run.add_argument("--verbose", "-v", action="store_true", help="show the transcript of every run")
     run.set_defaults(run=_run)
 
@@ -63,26 +63,25 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_list)
 
     table = commands.add_parser("table", help="write docs/conformance.md: every statement, every installed backend")
-    table.add_argument("--output", type=Path, metavar="FILE", help="where to; default docs/conformance.md, - for stdout")
+    table.add_argument("--output", type=Path, metavar="FILE", help="default docs/conformance.md, - for stdout")
     table.add_argument("--backend", action="append", metavar="NAME", help="only this one (may be repeated)")
     table.set_defaults(run=_table)
     return parser
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="ID", help="only cases that show ID (AGT-20, or AGT for all; may be repeated)"
-    )
+    which = "only cases that show ID (AGT-20, or AGT for all of them; may be repeated)"
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help=which)
     parser.add_argument("--cases", type=Path, metavar="FOLDER", help="other documents than the suite's own")
 
 
 def _selected(options: argparse.Namespace) -> list[Case]:
     if options.cases is not None and not options.cases.is_dir():
         raise UsageError(f"no such folder: {options.cases}")
-    known = {each.split("-")[0] for each in statement_ids()} | set(statement_ids())
+    families = sorted({each.split("-")[0] for each in statement_ids()})
     for each in options.only:
-        if each not in known and not each.startswith(("SEC", "ASK", "RFC")):
-            raise UsageError(f"{each!r} is no statement; they are called {', '.join(sorted(k for k in known if '-' not in k))}-n")
+        if each not in families and each not in statement_ids() and not each.startswith(("SEC", "ASK", "RFC")):
+            raise UsageError(f"{each!r} is no statement; they are called {'-n, '.join(families)}-n")
     cases = load_cases(options.cases, only=options.only)
     if not cases:
         raise UsageError(f"no case shows {' or '.join(options.only)}" if options.only else "there are no cases")
@@ -122,9 +121,7 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def _summary(
-    name: str, cases: list[Case], outcomes: list[Outcome], verdicts: dict[str, Verdict], shown: Any
-) -> None:
+def _summary(name: str, cases: list[Case], outcomes: list[Outcome], verdicts: dict[str, Verdict], shown: Any) -> None:
     rows = [("", *SIGNS, "of")]
     families = dict.fromkeys(each.split("-")[0] for each in verdicts)
     for family in (*families, ""):

@@ -109,7 +109,8 @@ class Application:
                 self.log.add(f"{text} throws {describe_error(error)}")
                 continue
             if operation.mode == "show":
-                self.log.add(f"{text} -> {shown(value)}")
+                itself = operation.verb == "call" and value is scope.look_up(operation.path[:-1])
+                self.log.add(f"{text} -> {'itself' if itself else shown(value)}")
             elif operation.mode == "try":
                 self.log.add(f"{text} ok")
         self._attach_pending()
@@ -137,7 +138,10 @@ class Application:
 
     async def _do_request(self, operation: Operation, scope: Scope) -> Any:
         url = [self._value(each) for each in operation.args if not isinstance(each, dict)]
-        options = next((self._value(each) for each in operation.args if isinstance(each, dict)), {})
+        options: dict[str, Any] = {}
+        for each in operation.args:
+            if isinstance(each, dict):
+                options.update(self._value(each))
         options.update(self._named(operation))
         if not url and _ADDRESS.isdisjoint(options):
             options.update(host="127.0.0.1", port=self.port)

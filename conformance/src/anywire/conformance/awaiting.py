@@ -205,7 +205,7 @@ class Trio:
         return results[0]
 
     def now(self) -> float:
-        """trio's clock."""
+        """The clock of trio."""
         return self._trio.current_time()  # type: ignore[no-any-return]
 
     def flag(self) -> _TrioFlag:

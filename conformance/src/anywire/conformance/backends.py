@@ -148,7 +148,8 @@ def resolve(name: str) -> Backend:
         backend = made()
     except ImportError as error:
         raise UsageError(f"backend {name!r} cannot be used: {error}") from error
-    lacks = [each for each in ("name", "http", "run", "flag", "start", "hook", "now", "world") if not hasattr(backend, each)]
+    needed = ("flag", "hook", "http", "name", "now", "reports", "run", "start", "virtual", "world")
+    lacks = [each for each in needed if not hasattr(backend, each)]
     if lacks:
         raise UsageError(f"backend {name!r}: what {maker}() returns lacks {', '.join(lacks)}")
     return backend  # type: ignore[no-any-return]

@@ -125,6 +125,7 @@ class _Gevent(Blocking):
     def __init__(self, name: str, http: Any) -> None:
         super().__init__(name, http)
         self._gevent = importlib.import_module("gevent")
+        self._flags: list[_GeventFlag] = []
 
     def inside(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """A hub for one run."""
@@ -133,6 +134,9 @@ class _Gevent(Blocking):
             result: T = self._gevent.with_timeout(PATIENCE, super().inside, scenario)
             return result
         finally:
+            for flag in self._flags:
+                flag.close()  # an open watcher keeps the loop alive
+            self._flags.clear()
             self._gevent.get_hub().destroy(destroy_loop=True)
 
     def _reported(self, where: Any, kind: Any, error: Any, traceback: Any) -> None:
@@ -140,7 +144,9 @@ class _Gevent(Blocking):
             self.reports.append(f"{where}: {error!r}")
 
     def flag(self) -> Any:
-        return _GeventFlag(self._gevent)
+        flag = _GeventFlag(self._gevent)
+        self._flags.append(flag)
+        return flag
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Any:
         return _GeventTask(self._gevent, work)
@@ -162,6 +168,9 @@ class _GeventFlag:
 
     def wait(self) -> None:
         self._event.wait()
+
+    def close(self) -> None:
+        self._watcher.stop()
         self._watcher.close()
 
 

@@ -19,7 +19,7 @@ LONGEST = 200
 
 
 def shown(value: object) -> str:
-    """A value as JSON: bytes as Latin-1 text, mappings and lists as such, anything else by its type."""
+    """A value as JSON: bytes as Latin-1 text, mappings and lists as such; classes ``<type>``, the rest ``<object>``."""
     return json.dumps(_plain(value), ensure_ascii=True)
 
 
@@ -34,7 +34,7 @@ def _plain(value: object) -> object:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
-    return f"<{type(value).__name__}>"
+    return "<type>" if isinstance(value, type) else "<object>"
 
 
 def describe_error(error: BaseException) -> str:

@@ -81,22 +81,25 @@ class _Run:
     variant: str
     problems: list[str] = field(default_factory=list)
     peers: list[_Peer] = field(default_factory=list)
+    listener: Any = None
+    log: Log | None = None
+    port: int = 0
 
     def outcome(self) -> Outcome:
         try:
             self.backend.run(self._scenario)
         except Exception as error:
             self.problems.append(f"the scenario did not come to its end: {describe_error(error)}")
+        if self.listener is not None:
+            self.listener.close()  # it was cut short
         for peer in self.peers:
             if peer.conversation.problem is not None:
                 self.problems.append(_bytes_differ(peer.conversation))
         if self.backend.reports and self.case.document.keys.get("Reports") != "expected":
             self.problems.append("reported to the runtime: " + "; ".join(self.backend.reports))
         keys = self.case.document.keys
-        log = [
-            (at, text.replace(f":{self._application.port}", ":PORT"))
-            for at, text in self.log.lines(separate_data=keys.get("Data") == "separate")
-        ]
+        lines = [] if self.log is None else self.log.lines(separate_data=keys.get("Data") == "separate")
+        log = [(at, text.replace(f":{self.port}", ":PORT")) for at, text in lines]
         differs = compare(
             self.case.expected, log, by_object=keys.get("Order") == "per object", virtual=self.backend.virtual
         )
@@ -118,14 +121,11 @@ class _Run:
 
     # ---------------------------------------------------------------- in the runtime
 
-    @property
-    def log(self) -> Log:
-        return self._application.log
-
     async def _scenario(self) -> None:
         backend = self.backend
         self.signals = Signals(backend.flag)
-        self._application = Application(backend, self.case.program, Log(backend.flag, backend.now), self.signals)
+        self.log = Log(backend.flag, backend.now)
+        self._application = Application(backend, self.case.program, self.log, self.signals)
         for steps in self.case.peers:
             for step in steps:
                 if step.flag:  # a flag belongs to the runtime, so peers may not be the first to ask for it
@@ -146,7 +146,7 @@ class _Run:
         async def listen() -> None:
             application.listen = None
             await settle(server.listen(0, "127.0.0.1"))
-            application.port = server.address()[1]
+            self.port = application.port = server.address()[1]
             for steps in self.case.peers:
                 self._start_peer(steps)
 
@@ -154,7 +154,7 @@ class _Run:
         await settle(_enter(server))
         try:
             await application.perform(self.case.program.main, application.scope)
-            if application.listen is not None and self.case.peers:
+            if self.case.peers and not self.peers:
                 await listen()
             for peer in self.peers:
                 await settle(peer.done.wait())
@@ -164,6 +164,9 @@ class _Run:
                 server.grace = None if server.listening or server.connections else 0.0
         except Exception as error:
             self.problems.append(f"the application failed: {describe_error(error)}")
+        except BaseException:
+            await settle(_leave(server))  # cut short: nothing may be left
+            raise
         await settle(_leave(server))
         application.log.freeze()
 
@@ -174,7 +177,7 @@ class _Run:
             steps = [*steps, Step("eof"), Step("end")]
         peer = _Peer(steps, Conversation(len(self.peers) + 1), self.backend.flag())
         self.peers.append(peer)
-        world, port = self.backend.world, self._application.port
+        world, port = self.backend.world, self.port
 
         async def work() -> None:
             try:
@@ -194,7 +197,7 @@ class _Run:
                 self.backend.world,
                 self.signals,
                 peer.conversation,
-                port=self._application.port,
+                port=self.port,
                 variant=self.variant if self.variant == BYTES else "",
             )
         except Exception as error:
@@ -202,8 +205,8 @@ class _Run:
 
     async def _request(self) -> None:
         application, world = self._application, self.backend.world
-        listener = await settle(world.listen())
-        application.port = listener.port
+        self.listener = listener = await settle(world.listen())
+        self.port = application.port = listener.port
         for steps in self.case.peers:
             if not steps or steps[-1].verb not in ("end", "gone", "cut", "reset", "close"):
                 steps = [*steps, Step("gone")]
@@ -237,6 +240,7 @@ class _Run:
             agent.destroy()
             if hasattr(agent, "check_invariants"):
                 self._check_pool(agent)
+        self.listener = None
         await settle(listener.close())
         await settle(accepted.wait())
         for peer in self.peers:
@@ -266,7 +270,8 @@ def _leave(manager: Any) -> Any:
 
 def difference(what: str, expected: list[str], seen: list[str]) -> str:
     """Both as one readable diff: ``-`` was expected, ``+`` was seen."""
-    return "\n".join([f"{what} (- expected, + seen):", *(f"  {line.rstrip()}" for line in difflib.ndiff(expected, seen) if line[0] != "?")])
+    lines = [f"  {line.rstrip()}" for line in difflib.ndiff(expected, seen) if line[0] != "?"]
+    return "\n".join([f"{what} (- expected, + seen):", *lines])
 
 
 def _bytes_differ(conversation: Conversation) -> str:

@@ -13,7 +13,7 @@ from ._agent import Agent
 from ._chars import validate_header_name, validate_header_value
 from ._client_agent import ClientAgent
 from ._client_connection import ClientConnection
-from ._connection import CLOSED_EVENT, END_OF_MESSAGE, Connection, Signal
+from ._connection import CLOSED_EVENT, Connection, Signal
 from ._date import DateLine, http_date
 from ._emitter import Emitter
 from ._errors import (
@@ -59,7 +59,6 @@ __all__ = [
     "ASSIGNED",
     "CLOSED_EVENT",
     "DONE",
-    "END_OF_MESSAGE",
     "FOREVER",
     "HIGH_WATER_MARK",
     "METHODS",

@@ -36,8 +36,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, TypeVar
 
-from anywire.core._errors import ArgumentTypeError, ArgumentValueError
-from anywire.core._lease import (
+from ._errors import ArgumentTypeError, ArgumentValueError
+from ._lease import (
     AGE,
     ASSIGNED,
     DESTROYED,
@@ -58,7 +58,8 @@ from anywire.core._lease import (
     Lease,
     Socket,
 )
-from anywire.core._pool import Pool
+from ._names import http_name
+from ._pool import Pool
 
 __all__ = ["Agent"]
 
@@ -237,8 +238,6 @@ class Agent(Pool[C, R]):
 
     def get_name(self, options: Mapping[str, object]) -> str:
         """The name under which connections made with ``options`` are interchangeable (AGT-13)."""
-        from anywire.core._names import http_name
-
         return http_name(options)
 
     # -- what happens to a request -----------------------------------------------------------

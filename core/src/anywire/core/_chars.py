@@ -79,7 +79,7 @@ def check_method(method: object) -> str:
         raise ArgumentValueError(
             f'Method must be a valid HTTP token ["{_shown(method)}"]', code="ERR_INVALID_HTTP_TOKEN"
         )
-    return method.upper()
+    return str.upper(method)  # not a subclass's own: what was checked is what is sent
 
 
 def check_target(target: str) -> str:

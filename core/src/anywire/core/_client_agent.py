@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ._agent import Agent
+from ._checks import tls_options, unknown_option
 from ._client_connection import ClientConnection
 from ._emitter import Emitter
-from ._names import http_name, https_name
+from ._names import TLS_OPTIONS, http_name, https_name
 from ._options import server_name
 
 if TYPE_CHECKING:
@@ -35,9 +36,23 @@ _POLICY = frozenset(
 )  # fmt: skip
 """Options that are about the pool, not about a connection."""
 
+_CONNECTION = TLS_OPTIONS | {
+    "family", "host", "local_address", "lookup", "port", "socket_options", "socket_path", "tls",
+}  # fmt: skip
+"""Options that overrule those of requests (AGT-8)."""
+
+_KNOWN = _POLICY | _CONNECTION
+
 
 class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
     """A pool of client connections (AGT-1 to AGT-91). See :class:`anywire.core.Agent` for the options.
+
+    Beside those it takes ``create_connection``, and options of connections, which win over those of requests (AGT-8):
+    ``host``, ``port``, ``family``, ``local_address``, ``lookup``, ``socket_path``, ``socket_options`` and TLS options.
+
+    Raises:
+        ArgumentTypeError: an unknown name, or a limit that is not a number.
+        ArgumentValueError: a limit is negative, or ``scheduling`` is unknown.
 
     Events: ``free(socket, options)``, ``keylog(line, socket)``.
     """
@@ -45,6 +60,13 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
     def __init__(self, *, keep_alive: bool = False, **options: Any) -> None:
         Emitter.__init__(self)
         create = options.pop("create_connection", None)
+        if not _KNOWN.issuperset(options):
+            raise unknown_option(options, _KNOWN | {"create_connection"})
+        if nested := options.pop("tls", None):
+            given = tls_options({"tls": nested})
+            options = {**{name: value for name, value in given.items() if name in TLS_OPTIONS}, **options}
+            if unknown := {name: value for name, value in given.items() if name not in TLS_OPTIONS}:
+                options["tls"] = unknown
         Agent.__init__(self, keep_alive=keep_alive, **options)
         if create is not None:
             self.create_connection = create
@@ -64,6 +86,8 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         for name, value in self.options.items():
             if value is not None and name not in _POLICY:
                 made[name] = value
+        if made.get("socket_path"):
+            made["path"] = made["socket_path"]
         return made
 
     def add_request(self, request: ClientRequest, options: RequestOptions) -> None:

@@ -18,6 +18,7 @@ from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError
 from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
+from ._parser import Parser
 from ._pump import FOREVER
 from ._state import BODY, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED
 
@@ -35,9 +36,10 @@ class ClientConnection(Connection):
 
     Attributes:
         request: the request being carried, or None while idle.
-        lease: the pool's record of who owns this connection; opaque here.
         bytes_sent: bytes of the current request handed to the transport.
         bytes_received: did any byte arrive since the request started?
+        key: the pool's name of this connection; opaque here.
+        rules: ``RequestOptions.parsing`` of the request whose answers are parsed here.
         on_idle_end: called once when the connection dies or is spoilt while no request owns it.
     """
 
@@ -47,10 +49,10 @@ class ClientConnection(Connection):
         "_message_class",
         "bytes_received",
         "bytes_sent",
-        "exchanges",
         "key",
         "on_idle_end",
         "request",
+        "rules",
     )
 
     def __init__(
@@ -65,9 +67,9 @@ class ClientConnection(Connection):
         self.request: ClientRequest | None = None
         self.bytes_sent = 0
         self.bytes_received = False
-        self.exchanges = 0
         self.on_idle_end: Callable[[ClientConnection], None] | None = None
         self.key: Any = None
+        self.rules: object = None
         self._informational = 0
         self._message_class = message_class
         self._make_socket = make_socket
@@ -98,13 +100,17 @@ class ClientConnection(Connection):
         self.bytes_sent += len(data)
         return data
 
+    def set_limits(self, limits: Limits, *, lenient: bool) -> None:
+        """Parse by other limits from here on. Only while idle: nothing may be half parsed."""
+        assert self.reusable, "no byte of an answer is here"
+        self._set_parser(Parser(RESPONSE, limits, lenient=lenient), limits)
+
     # ---------------------------------------------------------------- an exchange
 
     def start(self, request: ClientRequest) -> None:
         """Carry `request` from here on."""
         assert self.request is None and self.receiving == IDLE, "one exchange at a time"
         self.request = request
-        self.exchanges += 1
         self.bytes_sent = 0
         self.bytes_received = False
         self._informational = 0

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ._limits import Limits
     from ._pump import Pump
 
-__all__ = ["CLOSED_EVENT", "END_OF_MESSAGE", "Connection", "Signal"]
+__all__ = ["CLOSED_EVENT", "Connection", "Signal"]
 
 
 class Signal:
@@ -50,8 +50,6 @@ class Signal:
         return self.name
 
 
-END_OF_MESSAGE: Final = Signal("END_OF_MESSAGE")
-"""The current message's body and trailer section are over."""
 CLOSED_EVENT: Final = Signal("CLOSED_EVENT")
 """Nothing more will happen here: flush, close, forget."""
 
@@ -92,12 +90,7 @@ class Connection:
     )
 
     def __init__(self, role: str, limits: Limits, *, lenient: bool = False, require_host: bool = True) -> None:
-        self.limits = limits
-        self._parser = Parser(role, limits, lenient=lenient, require_host=require_host)
-        # One element must always fit, or its end could never arrive.
-        self._bound = 1 + max(
-            limits.max_buffered - 1, limits.max_header_size, limits.max_trailer_size, limits.max_chunk_extension_size
-        )
+        self._set_parser(Parser(role, limits, lenient=lenient, require_host=require_host), limits)
         self._out: list[bytes] = []
         self.receiving: str = IDLE
         self.sending: str = IDLE
@@ -113,6 +106,14 @@ class Connection:
         self.idle_timeout: float = 0.0
         self._active = True
         self._quiet_since = FOREVER
+
+    def _set_parser(self, parser: Parser, limits: Limits) -> None:
+        self.limits = limits
+        self._parser = parser
+        # One element must always fit, or its end could never arrive.
+        self._bound = 1 + max(
+            limits.max_buffered - 1, limits.max_header_size, limits.max_trailer_size, limits.max_chunk_extension_size
+        )
 
     # ---------------------------------------------------------------- in
 

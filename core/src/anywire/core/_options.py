@@ -60,6 +60,7 @@ __all__ = [
     "check_host_value",
     "check_timeout",
     "host_header",
+    "path_text",
     "request_arguments",
     "request_options",
     "server_name",
@@ -158,6 +159,11 @@ class RequestOptions:
     signal: Any
     plain: bool
 
+    @property
+    def parsing(self) -> tuple[int | None, int | None, bool | None] | None:
+        """What is the request's own in how its answer is parsed; None for nearly every request: nothing is."""
+        return None if self.plain else (self.max_header_size, self.max_headers_count, self.insecure_http_parser)
+
     def connection_options(self) -> dict[str, Any]:
         """What decides which connection is wanted: the argument of ``get_name`` and ``create_connection`` (AGT-31).
 
@@ -244,7 +250,7 @@ def request_options(
     path = get("path")
     if path is not None and path != "":
         if type(path) is not str:
-            path = _path_text(path)
+            path = path_text(path)
         made.path = check_target(path)
     else:
         made.path = "/" if parsed is None else parsed.path
@@ -411,11 +417,13 @@ def _is_agent(agent: Any) -> bool:
     return callable(getattr(agent, "add_request", None)) or callable(getattr(agent, "request", None))
 
 
-def _path_text(path: object) -> str:
+def path_text(path: object) -> str:
+    """The text of a request target given as any object (MOD-55)."""
     if isinstance(path, (bytes, bytearray, memoryview)):
         # str() would make "b'/x'" of it.
         raise wrong_type("path", "str", path)
-    return str(path)
+    # Of a subclass of str (an Enum, say) its characters, not what its __str__ makes of them.
+    return str.__str__(path) if isinstance(path, str) else str(path)
 
 
 def _check_headers(headers: object) -> None:

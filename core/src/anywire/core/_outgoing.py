@@ -24,7 +24,7 @@ from ._header_store import HeaderStore
 from ._serializer import CHUNKED, LAST_CHUNK, NO_BODY, chunk_header, render_last_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
 __all__ = ["HIGH_WATER_MARK", "OutgoingMessage"]
@@ -58,12 +58,11 @@ NOWHERE: Final[list[bytes]] = _Nowhere()
 class _Rare:
     """State that most messages never need."""
 
-    __slots__ = ("corked", "drain_due", "on_finish", "removed_date", "trailers")
+    __slots__ = ("corked", "drain_due", "trailers")
 
     def __init__(self) -> None:
         self.corked = 0
         self.drain_due = False
-        self.on_finish: list[Callable[..., object]] = []
         self.trailers: Any = None
 
 

@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar, Final, Generic, TypeVar
 
-from anywire.core._errors import ConnectionLost
-from anywire.core._lease import (
+from ._errors import ConnectionLost
+from ._lease import (
     ASSIGNED,
     DETACHED,
     DONE,

@@ -37,7 +37,7 @@ class RawStream:
         self.idle_timeout = 0.0
         self._buffer: list[bytes] = [head] if head else []
         self._size = len(head)
-        self._bound = max_buffered
+        self._bound = max_buffered or 1  # a stream that may take in nothing could never be read
         self._out: list[bytes] = []
         self._active = True
         self._quiet_since = FOREVER

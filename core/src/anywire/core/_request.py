@@ -28,10 +28,12 @@ from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, repla
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
-from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header
+from ._limits import Limits
+from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header, path_text
 from ._outgoing import UNRENDERED, OutgoingMessage, pairs
 from ._serializer import render_request
-from ._state import BODY, DONE, HALF, HEAD, IDLE, joint
+from ._settings import SETTINGS
+from ._state import BODY, DONE, FAIL, HALF, HEAD, IDLE, joint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +172,7 @@ class ClientRequest(OutgoingMessage):
     @path.setter
     def path(self, path: str) -> None:
         self._check_not_sent()
-        self._path = check_target(str(path))
+        self._path = check_target(path_text(path))
 
     @property
     def host(self) -> str:
@@ -281,6 +283,12 @@ class ClientRequest(OutgoingMessage):
         """The connection is ours until the exchange is over."""
         self._connection = connection
         self.reused_socket = reused
+        rules = self._options.parsing
+        if connection.rules != rules:
+            if reused:  # whoever opened it had other limits (CLI-30)
+                limits, lenient = self.parser_options()
+                connection.set_limits(limits, lenient=lenient)
+            connection.rules = rules
         connection.start(self)
         queued = self._sink
         if reused:
@@ -296,6 +304,14 @@ class ClientRequest(OutgoingMessage):
         connection.idle_timeout = limit or 0.0
         if self._listeners is not None:
             self.emit("socket", connection.user_socket())
+
+    def parser_options(self) -> tuple[Limits, bool]:
+        """Limits of the answer, and whether the lenient parser reads it (MOD-50, MOD-53, CLI-30)."""
+        options = self._options
+        limits = Limits(max_header_size=SETTINGS.effective_max_header_size(options.max_header_size))
+        if options.max_headers_count is not None:
+            limits.max_headers_count = options.max_headers_count
+        return limits, SETTINGS.use_insecure_parser(options.insecure_http_parser)
 
     def _detach(self, sink: list[bytes]) -> None:
         self._connection = None
@@ -424,6 +440,9 @@ class ClientRequest(OutgoingMessage):
         connection, message = self._connection, self.res
         if connection is not None and connection.request is self and connection.error is None:
             connection.error = as_ours(error)  # what a reader of the body is told
+            if not isinstance(error, Quiet):
+                # Observers hear of an error: then no reader may get the end, although all of it may be here (CLI-82).
+                connection.receiving = HALF[connection.receiving][FAIL]
         quiet = is_quiet(self, error)
         self._release(connection)
         if not quiet and self.listener_count("error"):

@@ -192,7 +192,7 @@ class ServerResponse(OutgoingMessage):
 
     def _message_ended(self) -> None:
         if self._sink is not NOWHERE:
-            self._connection.response_ended(self, not self.should_keep_alive)
+            self._connection.response_ended(not self.should_keep_alive)
 
     def _blocked(self) -> None:
         super()._blocked()

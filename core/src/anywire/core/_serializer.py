@@ -361,7 +361,8 @@ def render_request(
         raise ArgumentValueError("Method must be a valid HTTP token", code="ERR_INVALID_HTTP_TOKEN")
     if not target:
         raise ArgumentValueError("Request path must not be empty", code="ERR_UNESCAPED_CHARACTERS")
-    lines = [f"{method} {check_target(target)} HTTP/1.1\r\n".encode("latin-1")]
+    # join, not an f-string: that would ask subclasses of str for something else than what was checked.
+    lines = [" ".join((method, check_target(target), "HTTP/1.1\r\n")).encode("latin-1")]
     seen = 0
     length = -1
     if fields:
@@ -472,7 +473,7 @@ def render_trailers(fields: Fields) -> bytes:
     """
     lines: list[str] = []
     for name, value in field_pairs(fields):
-        check_field_name(name, "Trailer")
+        name = str.__str__(check_field_name(name, "Trailer"))  # a subclass's text is what was checked, no more
         if name.lower() in UNSENDABLE_TRAILERS:
             raise ArgumentValueError(f'Field "{name}" is not allowed in trailers')
         if isinstance(value, (list, tuple)):

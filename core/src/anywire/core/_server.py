@@ -7,6 +7,7 @@ whenever it needs a limit, so a change applies at once. Facades add ``listen``,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._date import DateLine
@@ -101,6 +102,8 @@ class Server(Emitter):
             max_headers_count=options.max_headers_count,
             max_buffered=options.max_buffered,
             max_drain=options.max_drain,
+            max_trailer_size=options.max_trailer_size,
+            max_chunk_extension_size=options.max_chunk_extension_size,
         )
         self.lenient = SETTINGS.use_insecure_parser(options.insecure_http_parser)
         self.date = DateLine(wall_clock)
@@ -110,7 +113,7 @@ class Server(Emitter):
         self.keep_alive_timeout: float = options.keep_alive_timeout
         self.headers_timeout: float = options.headers_timeout
         self.request_timeout: float = options.request_timeout
-        self.linger_timeout: float = 5.0
+        self.linger_timeout: float = options.linger_timeout
         self.max_connections: int | None = options.max_connections
         self.max_requests_per_socket: int = options.max_requests_per_socket
         self.http_allow_half_open: bool = options.http_allow_half_open
@@ -119,12 +122,12 @@ class Server(Emitter):
 
     @property
     def max_headers_count(self) -> int:
-        """Most fields in a head; more is answered with 431 (SRV-41, decision 6)."""
+        """Most fields in a head; more is answered with 431 (SRV-41), on connections accepted from now on (SRV-43)."""
         return self.limits.max_headers_count
 
     @max_headers_count.setter
     def max_headers_count(self, count: int) -> None:
-        self.limits.max_headers_count = count
+        self.limits = replace(self.limits, max_headers_count=count)
 
     def set_timeout(self, seconds: float = 0.0, callback: Callable[..., object] | None = None) -> Self:
         """Set :attr:`timeout` for connections accepted from now on (SRV-59)."""

@@ -43,7 +43,6 @@ from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError, TimedOut, TruncatedError
 from ._framing import EXPECT_CONTINUE, KEEP_ALIVE, REQUEST
 from ._pump import FOREVER
-from ._serializer import CONTINUE
 from ._state import BODY, CLOSED, CYCLE, DONE, FAIL, FAILED, HALF, HEAD, IDLE, MESSAGE, SWITCHED
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ _HANDLER: Final = "handler"
 _KEEP_ALIVE: Final = "keep-alive"
 _DRAIN: Final = "drain"
 _LINGER: Final = "linger"
+_AFTER: Final = frozenset((_KEEP_ALIVE, _DRAIN, _LINGER))
+"""Phases that begin when the response has ended."""
 
 LINGER_BYTES: Final = 1 << 20
 """Input thrown away while lingering before we reset after all."""
@@ -212,6 +213,7 @@ class ServerConnection(Connection):
         self._phase = _LINGER
         self._since = None
         self._draining = False
+        self._discarded = 0
 
     @property
     def half_close_due(self) -> bool:
@@ -243,12 +245,7 @@ class ServerConnection(Connection):
         message = self.message
         return self.receiving != BODY or message is None or message._length <= self.limits.max_drain
 
-    def send_continue(self) -> None:
-        """Answer ``Expect: 100-continue`` on the application's behalf (SRV-20)."""
-        self.continue_pending = False
-        self._out.append(CONTINUE)
-
-    def response_ended(self, response: ServerResponse, last: bool) -> None:
+    def response_ended(self, last: bool) -> None:
         """The last byte of the response is queued. `last`: the connection ends with it."""
         self.sending = HALF[self.sending][MESSAGE]
         if last:
@@ -257,7 +254,7 @@ class ServerConnection(Connection):
             if self.keep_alive and not self._lost:
                 self._cycle()
             else:
-                self._end()
+                self._start_linger()
         elif self.receiving == BODY:
             if self.keep_alive:
                 self._draining = True
@@ -283,9 +280,6 @@ class ServerConnection(Connection):
             self.idle_timeout = self.server.timeout  # what one exchange had set ends with it (RES-72, SRV-52)
         # Last: on threads whoever serves the connection may be looking for the next head already.
         self.receiving = HALF[DONE][CYCLE]
-
-    def _end(self) -> None:
-        self._start_linger()
 
     @property
     def exchanging(self) -> bool:
@@ -327,6 +321,8 @@ class ServerConnection(Connection):
     def flushed(self) -> None:
         """The transport's queue emptied after it had been blocked."""
         self._active = True
+        if self._phase in _AFTER:
+            self._since = None  # the phase begins now that the response is out
         response, self.stuck = self.stuck, None
         if response is not None:
             response._drained()
@@ -425,6 +421,11 @@ class ServerConnection(Connection):
         phase = self._phase
         limit = self._limit()
         since = self._since
+        if phase in _AFTER and self.pump.unsent and limit and since is not None and now >= since + limit:
+            # A reader may be slower than we are. Its time begins when the response is out (SRV-49), and who takes
+            # nothing at all is `timeout`'s business.
+            self._since = None
+            return
         if not limit or since is None or now < since + limit:
             self._idle_struck()
             self.server.timed_out(self)

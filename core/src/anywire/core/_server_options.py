@@ -116,7 +116,11 @@ class ServerOptions:
         http_allow_half_open: go on with a client that has ended its side; False (SRV-28).
         require_host_header: answer 400 to an HTTP/1.1 request without Host; True (MOD-L4).
         max_buffered: input read ahead of the application; 65536 (design: input read ahead stops at a bound).
-        max_drain: unread request body read and discarded after the response to keep the connection; 262144 (SEC-27).
+        max_drain: unread request body read and discarded after the response to keep the connection, 0 = none of it;
+            262144 (SEC-27).
+        max_trailer_size: limit of a trailer section, more is answered 431; 16384 (WIR-100).
+        max_chunk_extension_size: limit of the chunk extensions of one request, more is answered 413; 16384 (SEC-10).
+        linger_timeout: how long a closing connection waits for the client's FIN; 5.0 (RFC 9112 section 9.6).
         tls: the TLS options given, for https servers (MOD-74).
     """
 
@@ -135,11 +139,17 @@ class ServerOptions:
     require_host_header: bool = True
     max_buffered: int = 65536
     max_drain: int = 262144
+    max_trailer_size: int = 16384
+    max_chunk_extension_size: int = 16384
+    linger_timeout: float = 5.0
     tls: Mapping[str, Any] = field(default_factory=dict)
 
 
-_DURATIONS: Final = ("timeout", "keep_alive_timeout", "headers_timeout", "request_timeout")
-_SIZES: Final = ("max_headers_count", "max_connections", "max_requests_per_socket", "max_buffered", "max_drain")
+_DURATIONS: Final = ("timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "linger_timeout")
+_SIZES: Final = (
+    "max_headers_count", "max_connections", "max_requests_per_socket", "max_buffered", "max_drain", "max_trailer_size",
+    "max_chunk_extension_size",
+)  # fmt: skip
 _BOOLS: Final = ("insecure_http_parser", "http_allow_half_open", "require_host_header")
 _CLASSES: Final = ("incoming_message_class", "server_response_class")
 # allow_half_open belongs to the transport and is always on inside; taken and ignored (MOD-19).

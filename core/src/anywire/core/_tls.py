@@ -23,6 +23,10 @@ _contexts: OrderedDict[tuple[bool, str], Any] = OrderedDict()
 MAX_CONTEXTS: Final = 64
 _VERSIONS: Final = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 _NOT_IN_CONTEXT: Final = frozenset({"servername"})
+_NO_COUNTERPART: Final = (
+    "client_cert_engine", "pfx", "crl", "dhparam", "secure_protocol", "session_id_context", "sigalgs",
+    "check_server_identity",
+)  # fmt: skip
 
 
 def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
@@ -31,17 +35,16 @@ def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
     Args:
         ssl: the ssl module.
         tempfile: the tempfile module.
-        options: connection options; those in ``TLS_OPTIONS`` count. ``ca``, ``cert`` and ``key`` are PEM text
-            or paths. Verification is on unless ``reject_unauthorized`` is exactly False (SEC-42).
+        options: connection options; those in ``TLS_OPTIONS`` count, by themselves or in the mapping ``tls``.
+            ``ca``, ``cert`` and ``key`` are PEM text or paths. Verification is on unless
+            ``reject_unauthorized`` is exactly False (SEC-42).
 
     Raises:
         ArgumentValueError: an option that this Python's ssl cannot honour, named.
         OSError: a file cannot be read; ``ssl.SSLError`` if its content is wrong.
     """
-    given = options.get("ssl_context")
-    if given is not None:
-        return given
-    return _cached(ssl, options, tempfile, server=False)
+    tls = _tls_only(options, options.get("tls") or {})
+    return tls.get("ssl_context") or _cached(ssl, tls, tempfile, server=False)
 
 
 def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
@@ -49,20 +52,36 @@ def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
 
     With ``ca``, client certificates are asked for and verified; ``reject_unauthorized=False`` asks without insisting.
     """
-    given = options.get("ssl_context")
-    if given is not None:
+    tls = _tls_only(options, options)
+    if given := tls.get("ssl_context"):
         return given
-    if "cert" not in options:
+    if "cert" not in tls:
         raise ArgumentValueError('An https server needs "cert" and "key", or "ssl_context"', code="ERR_MISSING_ARGS")
-    return _cached(ssl, options, tempfile, server=True)
+    return _cached(ssl, tls, tempfile, server=True)
+
+
+def _tls_only(options: Mapping[str, Any], nested: Mapping[str, Any]) -> dict[str, Any]:
+    """The TLS options of `options`, over those of `nested`, where there can be no others.
+
+    Raises:
+        ArgumentValueError: `nested` has one that nobody would ever look at.
+    """
+    for name in nested:
+        if name not in TLS_OPTIONS:
+            raise _no_counterpart(name)
+    given = {**nested, **{name: value for name, value in options.items() if value is not None}}
+    return {name: value for name, value in given.items() if name in TLS_OPTIONS and value is not None}
+
+
+def _no_counterpart(name: str) -> ArgumentValueError:
+    return ArgumentValueError(
+        f'The option "{name}" has no counterpart in Python\'s ssl; build an SSLContext and pass "ssl_context"',
+        code="ERR_INVALID_OPT_VALUE",
+    )
 
 
 def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
-    tls = {
-        name: value
-        for name, value in options.items()
-        if name in TLS_OPTIONS and name not in _NOT_IN_CONTEXT and value is not None
-    }
+    tls = {name: value for name, value in options.items() if name not in _NOT_IN_CONTEXT}
     key = server, https_name(tls)
     made = _contexts.get(key)
     if made is None:
@@ -106,12 +125,12 @@ def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> A
         context.set_ecdh_curve(tls["ecdh_curve"])
     if "secure_options" in tls:
         context.options |= tls["secure_options"]
-    for name in ("client_cert_engine", "pfx", "crl", "dhparam", "secure_protocol", "sigalgs", "check_server_identity"):
+    if "honor_cipher_order" in tls:
+        prefer = ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.options = context.options | prefer if tls["honor_cipher_order"] else context.options & ~prefer
+    for name in _NO_COUNTERPART:
         if name in tls:
-            raise ArgumentValueError(
-                f'The option "{name}" has no counterpart in Python\'s ssl; build an SSLContext and pass "ssl_context"',
-                code="ERR_INVALID_OPT_VALUE",
-            )
+            raise _no_counterpart(name)
     return context
 
 

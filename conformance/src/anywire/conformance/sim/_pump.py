@@ -77,7 +77,7 @@ class Pump:
         """The connect succeeded or failed."""
         if self.connecting and not self.closed:
             self.connecting = False
-            self.error = error
+            self.error = self.error or error  # it may have been reset already
             self._set(FOREVER)
             self._wake()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._settings import SETTINGS
 from ._deadlines import Deadline, Deadlines
+from ._secure import SecureFeed
 from ._sockets import (
     Listening,
     SocketRuntime,
@@ -30,6 +31,7 @@ __all__ = [
     "Deadline",
     "Deadlines",
     "Listening",
+    "SecureFeed",
     "SocketRuntime",
     "adopt_socket",
     "connect_outcome",

@@ -203,7 +203,7 @@ def _listener(socket: Any, family: Any, sockaddr: Any, options: Any) -> Any:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            both = options.host is None and not options.ipv6_only
+            both = sockaddr[0] == "::" and not options.ipv6_only
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
         sock.bind(sockaddr)
     except BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
 from ._connector import SocketConnector
+from ._handshake import handshake
 from ._messages import FAIRNESS, IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
@@ -30,4 +31,5 @@ __all__ = [
     "Socket",
     "SocketConnector",
     "Waiter",
+    "handshake",
 ]

@@ -9,12 +9,10 @@ from ... import _request
 from ..._client_connection import ClientConnection
 from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, TimedOut, os_error, tls_error
 from ..._lease import ASSIGNED, OPEN, QUEUED
-from ..._limits import Limits
 from ..._options import server_name
 from ..._outgoing import UNRENDERED
 from ..._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 from ..._pump import FOREVER
-from ..._settings import SETTINGS
 from ._messages import DISCARD, IncomingMessage
 from ._runtime import Hold
 from ._socket import Socket
@@ -361,12 +359,7 @@ class ClientRequest(_request.ClientRequest):
             self._waiter.wake()
 
     def _new_connection(self) -> ClientConnection:
-        options = self._options
-        limits = Limits()
-        limits.max_header_size = SETTINGS.effective_max_header_size(options.max_header_size)
-        if options.max_headers_count is not None:
-            limits.max_headers_count = options.max_headers_count
-        lenient = SETTINGS.use_insecure_parser(options.insecure_http_parser)
+        limits, lenient = self.parser_options()
         return ClientConnection(limits, lenient=lenient, message_class=IncomingMessage, make_socket=Socket)
 
     async def _connect(self, connection: ClientConnection) -> None:

@@ -120,7 +120,7 @@ class IncomingMessage(_incoming.IncomingMessage):
     async def _breathe(self) -> None:
         """A checkpoint, before anything is taken: so nothing is lost if it is cancelled."""
         try:
-            await self._connection.pump.wait(0.0)  # type: ignore[attr-defined]
+            await self._connection.pump.wait(-1.0)  # type: ignore[attr-defined]
         except BaseException as problem:
             if self.req is not None:
                 self.req._interrupted(problem)
@@ -181,7 +181,7 @@ class ServerResponse(_response.ServerResponse):
         connection = self._connection
         pump = connection.pump
         if not pump.fairness:
-            await pump.wait(0.0)
+            await pump.wait(-1.0)
         while pump.blocked and not connection.lost:
             await pump.wait(FOREVER)
         if connection.lost and not self._writable_finished:
@@ -200,7 +200,7 @@ class ServerResponse(_response.ServerResponse):
         connection = self._connection
         pump = connection.pump
         if not pump.fairness:
-            await pump.wait(0.0)
+            await pump.wait(-1.0)
         while pump.blocked and not connection.lost:
             await pump.wait(FOREVER)
         return self

@@ -21,7 +21,7 @@ class AwaitingPump(Pump, Protocol):
     def fairness(self) -> int:
         """Bytes a task may write before it lets others run (and looks whether the peer answered: ASK-28).
 
-        0 where every call of the facade has to be a checkpoint, as in trio.
+        0 where every call of the facade has to be a checkpoint, as in trio; ``wait(-1.0)`` is just that there.
         """
 
     def set_tcp_keep_alive(self, delay: float) -> None:

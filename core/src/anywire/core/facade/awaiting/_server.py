@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ... import _server
 from ..._connection import CLOSED_EVENT
-from ..._errors import AnywireError, ConnectionLost, StateError, os_error
+from ..._errors import AnywireError, ConnectionLost, StateError, TimedOut, os_error, tls_error
 from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from ..._incoming import UPGRADED
 from ..._pump import FOREVER
 from ..._server_connection import ServerConnection
 from ..._server_options import listen_options
+from ._handshake import handshake
 from ._messages import IncomingMessage, ServerResponse
+from ._runtime import Hold
 from ._socket import Socket
 
 if TYPE_CHECKING:
@@ -261,11 +263,13 @@ class Server(_server.Server):
         pump: Any = connection.pump
         connection.served = True
         try:
+            if getattr(pump, "secure", None) is not None and not await self._shake_hands(connection, pump):
+                return
             if self.listener_count("connection"):
                 self.emit("connection", self.socket_for(connection))
             await self._exchanges(connection, pump)
             if not connection.switched:
-                await self._farewell(connection, pump)
+                await self._farewell(pump)
         except BaseException as error:
             connection.destroy()
             if not isinstance(error, Exception):
@@ -279,6 +283,21 @@ class Server(_server.Server):
                 if self._closed is not None:
                     self._closed.wake()
                 self._check_closed()
+
+    async def _shake_hands(self, connection: ServerConnection, pump: Any) -> bool:
+        """TLS before anything else; who fails is told apart and dropped without a word (MOD-77)."""
+        try:
+            done = await self._runtime().within(self.headers_timeout or FOREVER, handshake(pump), Hold())
+            error: Any = None if done else TimedOut("TLS handshake took too long", phase="tls")
+        except OSError as problem:
+            error = tls_error(problem, str(pump.info("peername")))
+        if error is not None:
+            connection.destroy()
+            if self._listeners is not None:
+                socket = self.socket_for(connection)
+                self.emit("tls_client_error", error, socket)
+                await self._call("client_error", error, socket)
+        return error is None
 
     async def _exchanges(self, connection: ServerConnection, pump: Any) -> None:
         next_event = connection.next_event
@@ -379,7 +398,7 @@ class Server(_server.Server):
             await pump.wait(FOREVER)
         connection.receive_lost(None)  # the stream had the pump, so nobody told the connection
 
-    async def _farewell(self, connection: ServerConnection, pump: Any) -> None:
+    async def _farewell(self, pump: Any) -> None:
         """Let the last bytes go out, for as long as a slow reader may take."""
         runtime = self._runtime()
         pump.flush()

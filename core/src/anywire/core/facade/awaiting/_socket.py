@@ -148,7 +148,7 @@ class Socket(Emitter):
         """
         raw = self._stream()
         if not self._pump.fairness and not raw.want_input:
-            await self._pump.wait(0.0)
+            await self._pump.wait(-1.0)
         while (data := raw.take(max_bytes)) is None:
             await self._pump.wait(FOREVER)
         return data
@@ -165,7 +165,7 @@ class Socket(Emitter):
         raw.send(as_bytes(data, "data"))
         self._pump.flush()
         if not self._pump.fairness:
-            await self._pump.wait(0.0)
+            await self._pump.wait(-1.0)
         while self._pump.blocked:
             await self._pump.wait(FOREVER)
         if raw.error is not None:
@@ -177,7 +177,7 @@ class Socket(Emitter):
         """FIN after what was sent; receiving goes on. Over TLS, where there is no half-close, this closes."""
         self._stream().end()
         if not self._pump.fairness:
-            await self._pump.wait(0.0)
+            await self._pump.wait(-1.0)
 
     async def end(self, data: Any = b"") -> None:
         """:meth:`send`, then :meth:`send_eof`."""
@@ -189,7 +189,7 @@ class Socket(Emitter):
         """Let what was sent go out, then close. Idempotent; does not wait for the peer."""
         self._pump.close()
         if not self._pump.fairness:
-            await self._pump.wait(0.0)
+            await self._pump.wait(-1.0)
 
     def __aiter__(self) -> Self:
         return self

@@ -1,0 +1,49 @@
+"""Every case on every backend in every variant, and every parser case once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from anywire.conformance.backends import installed, resolve
+from anywire.conformance.cases import PARSER_ROLES, Case, load_cases, statement_ids
+from anywire.conformance.pytest_plugin import pytest_generate_tests
+from anywire.conformance.running import PASS, run_case
+
+__all__ = ["pytest_generate_tests"]  # pytest finds it here
+
+CONFORMANCE_BACKENDS = [name for name in installed() if name != "anywire.sync"]
+
+
+def test_conformance(conformance: Callable[[], str]) -> None:
+    conformance()
+
+
+@pytest.mark.parametrize("case", [case for case in load_cases() if case.role in PARSER_ROLES], ids=str)
+def test_parser(case: Case) -> None:
+    """These do not depend on a backend."""
+    outcome = run_case(resolve("anywire.conformance.sim"), case, "whole")
+    assert outcome.verdict == PASS, outcome.details
+
+
+def test_there_are_cases() -> None:
+    cases = load_cases()
+    assert len(cases) > 400
+    assert len({case.name for case in cases}) == len(cases)
+    shown = {each for case in cases for each in case.ids} & set(statement_ids())
+    assert len(shown) >= 450
+
+
+@pytest.mark.parametrize("case", [c for c in load_cases() if c.role not in PARSER_ROLES], ids=str)
+def test_every_case_says_where_its_expectation_comes_from(case: Case) -> None:
+    assert case.document.keys.get("Source")
+
+
+def test_the_same_seed_gives_the_same_transcript() -> None:
+    cases = load_cases(only=["AGT", "SRV"])
+    first, second = (
+        [run_case(resolve("anywire.conformance.sim"), case, case.variants[-1]).transcript for case in cases]
+        for _ in range(2)
+    )
+    assert first == second
