@@ -55,7 +55,7 @@ demo: $(STAMP) ## The main job: mirror, verify and upload a real tree, stream 1 
 
 serve: BACKEND := $(if $(filter all,$(BACKEND)),asyncio,$(BACKEND))
 serve: $(STAMP) ## A static file server in the foreground
-	@$(BIN)/anywire serve "$(DIR)" --host $(HOST) --port $(PORT) --backend $(BACKEND)
+	@exec $(BIN)/anywire serve "$(DIR)" --host $(HOST) --port $(PORT) --backend $(BACKEND)
 
 # ---- proof -----------------------------------------------------------------------------------------------------------
 

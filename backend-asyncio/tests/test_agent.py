@@ -119,6 +119,22 @@ async def test_events_of_the_agent() -> None:
         assert freed == [(server.port, server.port)] * 2
 
 
+async def test_reuse_socket_is_called_once_and_not_on_hand_over() -> None:
+    """AGT-26, AGT-50."""
+    reused: list[str] = []
+
+    class Counting(http.Agent):
+        def reuse_socket(self, connection: Any, request: Any) -> None:
+            reused.append(request.path)
+
+    async with peer(echo_path) as server, Counting(keep_alive=True, max_sockets=1) as agent:
+        await fetch(f"{server.url}opened", agent)
+        await fetch(f"{server.url}pooled", agent)
+        assert reused == ["/pooled"]
+        await asyncio.gather(*(fetch(f"{server.url}{name}", agent) for name in ("again", "handed-over")))
+        assert reused == ["/pooled", "/again"]
+
+
 async def test_a_server_that_always_closes() -> None:
     """AGT-76."""
 

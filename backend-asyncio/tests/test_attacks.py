@@ -1,4 +1,4 @@
-"""What broke when peers, listeners and cancellation were hostile on purpose. Each test is an attack that once succeeded."""
+"""What broke when peers, listeners and cancellation were hostile. Each test is an attack that once succeeded."""
 
 from __future__ import annotations
 

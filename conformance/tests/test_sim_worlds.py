@@ -49,9 +49,13 @@ def test_a_leak_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
             dropped(self, lease)
 
     monkeypatch.setattr(http.Agent, "dropped", forgetful)
-    with pytest.raises(WorldError):
+
+    def some() -> None:
         for seed in range(20):
             run_world(seed)
+
+    with pytest.raises(WorldError):
+        some()
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

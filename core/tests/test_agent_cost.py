@@ -6,6 +6,7 @@ code does inside one bytecode is not seen by that, so the containers are checked
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,11 +38,14 @@ def cost(call: Callable[[], Any]) -> int:
         return trace
 
     before = sys.gettrace()
+    gc.collect()  # what other tests left behind must not be finalized, and counted, in here
+    gc.disable()
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

@@ -46,6 +46,16 @@ def test_no_timer_cuts_an_ended_response_that_is_still_on_its_way_SRV_49(persist
     assert server.pump.over
 
 
+def test_a_reader_that_takes_nothing_of_an_ended_response_is_given_up_SEC_28() -> None:
+    server = Serving(big, keep_alive_timeout=5)
+    server.pump.room = 10
+    server.feed(get("/"))
+    server.advance(59)
+    assert not server.pump.over
+    server.advance(11)
+    assert server.pump.over
+
+
 def test_the_idle_timeout_still_ends_a_reader_that_takes_nothing_SRV_47() -> None:
     server = Serving(big, timeout=2, keep_alive_timeout=0)
     server.pump.room = 10

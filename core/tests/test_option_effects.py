@@ -57,7 +57,8 @@ def test_limits_behind_the_head_are_options(option: str, body: bytes, answer: by
         res.end_nowait()
 
     assert Serving(reading).feed(chunked(body)).startswith(b"HTTP/1.1 200 ")
-    assert Serving(reading, **{option: 20}).feed(chunked(body)).startswith(answer)
+    limited: dict[str, Any] = {option: 20}
+    assert Serving(reading, **limited).feed(chunked(body)).startswith(answer)
 
 
 def test_max_headers_count_counts_for_connections_accepted_later_SRV_43() -> None:
@@ -183,6 +184,13 @@ def test_honor_cipher_order_MOD_74() -> None:
     given = {"cert": "/c", "key": "/k"}
     assert server_context(SSL, None, given | {"honor_cipher_order": True}).options == SSL.OP_CIPHER_SERVER_PREFERENCE
     assert server_context(SSL, None, given | {"honor_cipher_order": False}).options == 0
+
+
+def test_a_server_that_listens_again_reads_its_certificate_again() -> None:
+    """Certificates are renewed under the same path; only clients, who parse a CA store each time, share contexts."""
+    given = {"cert": "/c", "key": "/k"}
+    assert server_context(SSL, None, given) is not server_context(SSL, None, given)
+    assert client_context(SSL, None, {"ciphers": "C"}) is client_context(SSL, None, {"ciphers": "C"})
 
 
 def test_tls_options_in_the_mapping_of_an_agent_count_MOD_61() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from anywire.cli.static._conditions import Validators, format_date, if_range, parse_date, precondition
+from anywire.cli.static._conditions import Validators, if_range, parse_date, precondition
+from anywire.core import http_date
 
 # The moment of the examples in RFC 9110 section 5.6.7.
 THEN = 784111777
 NOW = 1_790_000_000.0  # in 2026
 HERE = Validators('"abc"', THEN)
-EARLIER, SAME, LATER = (format_date(THEN + n) for n in (-1, 0, 1))
+EARLIER, SAME, LATER = (http_date(THEN + n) for n in (-1, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ EARLIER, SAME, LATER = (format_date(THEN + n) for n in (-1, 0, 1))
 )
 def test_the_three_formats_of_dates(text: str) -> None:
     assert parse_date(text, NOW) == THEN
-    assert format_date(THEN) == "Sun, 06 Nov 1994 08:49:37 GMT"
+    assert http_date(THEN) == "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_the_three_formats_of_dates(text: str) -> None:
 def test_two_digit_years(text: str, year: int) -> None:
     # More than 50 years in the future means the past (RFC 9110 section 5.6.7).
     seconds = parse_date(text, NOW)
-    assert seconds is not None and format_date(seconds)[12:16] == str(year)
+    assert seconds is not None and http_date(seconds)[12:16] == str(year)
 
 
 def test_two_digit_years_to_the_second() -> None:

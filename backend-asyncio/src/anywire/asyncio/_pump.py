@@ -115,8 +115,8 @@ class Pump(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._eof = True
         self._feed.receive_eof()
+        self._wake()  # first: what is noticed is told to listeners, and they may raise
         self._feed.notice()
-        self._wake()
         return True  # our side stays open
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -126,12 +126,12 @@ class Pump(asyncio.Protocol):
         self.closed = True
         self.blocked = False
         feed.receive_lost(error if isinstance(error, OSError) else None)
-        feed.notice()
         self._wake()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self._armed = FOREVER
+        feed.notice()
 
     def _rescue(self) -> None:
         """Read what the peer had said before our send failed."""
@@ -147,8 +147,8 @@ class Pump(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.blocked = False
-        self._feed.flushed()
         self._wake()
+        self._feed.flushed()
 
     # ---------------------------------------------------------------- waiting
 
@@ -193,7 +193,7 @@ class Pump(asyncio.Protocol):
             await waiter
         finally:
             if self._waiter is waiter:
-                self._waiter = None
+                self._wake()  # cancelled: who waits beside us moves up
 
     def _arm(self, deadline: float) -> None:
         if self._timer is not None:
@@ -205,7 +205,11 @@ class Pump(asyncio.Protocol):
         self._timer = None
         self._armed = FOREVER
         now = self._loop.time()
-        self._feed.handle_deadline(now)
+        try:
+            self._feed.handle_deadline(now)
+        except BaseException:  # a listener's: it ends its own connection, and nothing else (SEC-40)
+            self.abort()
+            raise
         if self._waiter is not None:
             self._wake()  # who waits arms again
         elif not self.closed and (deadline := self._feed.next_deadline(now)) < FOREVER:
@@ -251,7 +255,8 @@ class Pump(asyncio.Protocol):
             return
         self._goodbye()
         self._half_closed = True
-        self._transport.write_eof()
+        with suppress(OSError):  # the peer may have reset it already; connection_lost will say so
+            self._transport.write_eof()
 
     def _goodbye(self) -> None:
         if self.secure is not None:

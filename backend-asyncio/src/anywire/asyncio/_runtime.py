@@ -11,23 +11,14 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER, Address, addresses_from_lookup, client_context, server_context
-from anywire.core.facade import (
-    Listening,
-    SecureFeed,
-    SocketRuntime,
-    connect_outcome,
-    listening_sockets,
-    numeric_addresses,
-    to_addresses,
-    wanted_family,
-)
-from anywire.core.facade.awaiting import Server, handshake
+from anywire.core import FOREVER, client_context, server_context
+from anywire.core.facade import Listening, SecureFeed, connect_outcome, listening_sockets
+from anywire.core.facade.awaiting import Resolver, Server, handshake
 
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from anywire.core import Feed
     from anywire.core.facade.awaiting import Hold
@@ -63,7 +54,7 @@ class Waiter:
                 await self._event.wait()
 
 
-class Runtime(SocketRuntime):
+class Runtime(Resolver):
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -99,24 +90,8 @@ class Runtime(SocketRuntime):
 
     # ---------------------------------------------------------------- connecting
 
-    async def resolve(
-        self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
-    ) -> list[Address]:
-        hosts = [host]
-        if lookup is not None:
-            answer = lookup(host, {"family": family})
-            hosts = addresses_from_lookup(await answer if hasattr(answer, "__await__") else answer)
-        found: list[Address] = []
-        for name in hosts:
-            known = numeric_addresses(socket, name, port, family)
-            if known is None:
-                known = to_addresses(
-                    await self._loop.getaddrinfo(
-                        name, port, family=wanted_family(socket, family), type=socket.SOCK_STREAM
-                    )
-                )
-            found += known
-        return found
+    async def getaddrinfo(self, host: str, port: int, family: int, kind: int) -> Any:
+        return await self._loop.getaddrinfo(host, port, family=family, type=kind)
 
     async def race(
         self, handles: Sequence[socket.socket], seconds: float | None

@@ -168,7 +168,9 @@ class Listener(Listening):
 class Runtime(SocketConnector):
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
 
-    getaddrinfo = staticmethod(trio.socket.getaddrinfo)
+    async def getaddrinfo(self, host: str, port: int, family: int, kind: int) -> Any:
+        return await trio.socket.getaddrinfo(host, port, family=family, type=kind)
+
     wait_readable = staticmethod(wait_readable)
     wait_writable = staticmethod(wait_writable)
     now = staticmethod(trio.current_time)

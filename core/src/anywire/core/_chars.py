@@ -23,6 +23,7 @@ __all__ = [
     "check_method",
     "check_target",
     "field_text",
+    "safe_text",
     "validate_header_name",
     "validate_header_value",
 ]
@@ -45,7 +46,7 @@ def check_field_name(name: object, what: str = "Header") -> str:
     """
     if not isinstance(name, str) or not is_token(name):
         raise ArgumentValueError(
-            f'{what} name must be a valid HTTP token ["{_shown(name)}"]', code="ERR_INVALID_HTTP_TOKEN"
+            f'{what} name must be a valid HTTP token ["{safe_text(name)}"]', code="ERR_INVALID_HTTP_TOKEN"
         )
     return name
 
@@ -58,7 +59,7 @@ def check_field_value(name: str, value: str, what: str = "header") -> str:
     """
     # Printable ASCII is by far the most common value and this pair of checks is cheaper than a search.
     if not (value.isascii() and value.isprintable()) and has_bad_value(value):
-        raise ArgumentValueError(f'Invalid character in {what} content ["{_shown(name)}"]', code="ERR_INVALID_CHAR")
+        raise ArgumentValueError(f'Invalid character in {what} content ["{safe_text(name)}"]', code="ERR_INVALID_CHAR")
     return value
 
 
@@ -73,11 +74,11 @@ def check_method(method: object) -> str:
         return "GET"
     if not isinstance(method, str):
         raise ArgumentTypeError(
-            f'The "options.method" property must be of type str. Received {type(method).__name__} ({_shown(method)})'
+            f'The "options.method" property must be of type str. Received {type(method).__name__} ({safe_text(method)})'
         )
     if not is_token(method):
         raise ArgumentValueError(
-            f'Method must be a valid HTTP token ["{_shown(method)}"]', code="ERR_INVALID_HTTP_TOKEN"
+            f'Method must be a valid HTTP token ["{safe_text(method)}"]', code="ERR_INVALID_HTTP_TOKEN"
         )
     return str.upper(method)  # not a subclass's own: what was checked is what is sent
 
@@ -115,13 +116,13 @@ def field_text(name: str, value: object) -> str:
         return "true" if value else "false"
     if value is None or isinstance(value, (bytes, bytearray, memoryview, list, tuple, dict, set, frozenset)):
         raise ArgumentValueError(
-            f'Invalid value "{_shown(value)}" for header "{_shown(name)}"', code="ERR_HTTP_INVALID_HEADER_VALUE"
+            f'Invalid value "{safe_text(value)}" for header "{safe_text(name)}"', code="ERR_HTTP_INVALID_HEADER_VALUE"
         )
     try:
         return str.__str__(str(value))
     except ValueError:  # an int of more digits than Python converts
         raise ArgumentValueError(
-            f'Invalid value for header "{_shown(name)}"', code="ERR_HTTP_INVALID_HEADER_VALUE"
+            f'Invalid value for header "{safe_text(name)}"', code="ERR_HTTP_INVALID_HEADER_VALUE"
         ) from None
 
 
@@ -131,7 +132,7 @@ def validate_header_value(name: str, value: object) -> None:
         check_field_value(name, field_text(name, item))
 
 
-def _shown(value: object) -> str:
+def safe_text(value: object) -> str:
     """Caller's text made safe to stand in a message or a log line."""
     try:
         text = value if isinstance(value, str) else repr(value)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
-from ._chars import _shown
+from ._chars import safe_text
 from ._errors import ArgumentTypeError, ArgumentValueError
 from ._names import TLS_OPTIONS, check_tls_flags
 from ._url import domain_to_ascii, is_ambiguous_ipv4
@@ -101,7 +101,7 @@ def check_port(value: object, name: str, *, prefix: str = "Port") -> int:
         number = int(value)
     if not 0 <= number <= 65535 or number != int(number):
         raise ArgumentValueError(
-            f"{prefix} should be >= 0 and < 65536. Received {_shown(value)}.", code="ERR_SOCKET_BAD_PORT"
+            f"{prefix} should be >= 0 and < 65536. Received {safe_text(value)}.", code="ERR_SOCKET_BAD_PORT"
         )
     return int(number)
 
@@ -128,7 +128,7 @@ def check_socket_path(value: object, name: str) -> str | None:
         value = text
     # A NUL in front is Linux's abstract name space; elsewhere it would cut the path short.
     if "\0" in value[1:]:
-        raise ArgumentValueError(f'The property "options.{name}" contains a NUL: "{_shown(value)}"')
+        raise ArgumentValueError(f'The property "options.{name}" contains a NUL: "{safe_text(value)}"')
     return value or None
 
 
@@ -152,7 +152,7 @@ def check_host(value: object, name: str) -> str:
         return _check_host_text(value)
     except ValueError as error:
         raise ArgumentValueError(
-            f'The property "options.{name}" is invalid: {error}. Received "{_shown(value)}"'
+            f'The property "options.{name}" is invalid: {error}. Received "{safe_text(value)}"'
         ) from None
 
 
@@ -187,12 +187,12 @@ def check_ip(value: object) -> str:
             return value
         except ValueError:
             pass
-    raise ArgumentValueError(f"Invalid IP address: {_shown(value)}", code="ERR_INVALID_IP_ADDRESS")
+    raise ArgumentValueError(f"Invalid IP address: {safe_text(value)}", code="ERR_INVALID_IP_ADDRESS")
 
 
 def received(value: object) -> str:
     """Type and text of what was given, for a message."""
-    return f"{type(value).__name__} ({_shown(value)})"
+    return f"{type(value).__name__} ({safe_text(value)})"
 
 
 def wrong_type(name: str, wanted: str, value: object, kind: str = "property") -> ArgumentTypeError:
@@ -203,7 +203,7 @@ def wrong_type(name: str, wanted: str, value: object, kind: str = "property") ->
 
 def _out_of_range(name: str, wanted: str, value: object) -> ArgumentValueError:
     return ArgumentValueError(
-        f'The value of "{name}" is out of range. It must be {wanted}. Received {_shown(value)}',
+        f'The value of "{name}" is out of range. It must be {wanted}. Received {safe_text(value)}',
         code="ERR_OUT_OF_RANGE",
     )
 
@@ -217,4 +217,4 @@ def unknown_option(options: Iterable[object], known: frozenset[str]) -> Argument
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     close = get_close_matches(snake, sorted(known), n=1)
     hint = f'; did you mean "{close[0]}"?' if close else ""
-    return ArgumentTypeError(f'Unknown option "{_shown(name)}"{hint}')
+    return ArgumentTypeError(f'Unknown option "{safe_text(name)}"{hint}')

@@ -58,7 +58,9 @@ class Connection:
     """One transport's worth of HTTP/1.1. See the module docstring for the drain rule.
 
     Attributes:
+        limits: how much the peer may send; read when a message begins.
         receiving, sending: states of the two halves (``_state``).
+        message: what is being received, from its head until the exchange is over.
         keep_alive: may another exchange follow on this connection?
         error: why the connection failed, or None.
         pump: the backend's transport, set once by whoever connects the two.

@@ -184,6 +184,11 @@ class Emitter:
         listeners = self._listeners
         if listeners is None or (entries := listeners.get(event)) is None:
             return ()
+        for entry in entries:
+            if type(entry) is _Once:
+                break
+        else:
+            return entries  # type: ignore[return-value]  # nothing else is in it; asked for each request
         taken: list[Listener] = []
         for entry in entries:
             if isinstance(entry, _Once):

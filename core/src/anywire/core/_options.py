@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from ._chars import _shown, check_method, check_target
+from ._chars import check_method, check_target, safe_text
 from ._checks import (
     EMPTY,
     MAX_TIMEOUT,
@@ -263,7 +263,8 @@ def request_options(
     expected = getattr(used, "protocol", None) or standard
     if protocol != expected:
         raise ArgumentValueError(
-            f'Protocol "{_shown(protocol)}" not supported. Expected "{_shown(expected)}"', code="ERR_INVALID_PROTOCOL"
+            f'Protocol "{safe_text(protocol)}" not supported. Expected "{safe_text(expected)}"',
+            code="ERR_INVALID_PROTOCOL",
         )
     made.protocol = expected
     made.default_port = getattr(used, "default_port", None) or (443 if secure else 80)

@@ -35,7 +35,7 @@ import operator
 import re
 from typing import Final, TypeAlias
 
-from ._chars import _shown, check_field_name, check_field_value, check_target, field_text, has_bad_value, is_token
+from ._chars import check_field_name, check_field_value, check_target, field_text, has_bad_value, is_token, safe_text
 from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._field_lines import (
     BARE_CHUNKED,
@@ -152,7 +152,7 @@ def check_status(status: object) -> int:
     elif not isinstance(status, bool) and hasattr(status, "__index__"):
         code = operator.index(status)
     if not 100 <= code <= 999:
-        raise ArgumentValueError(f"Invalid status code: {_shown(status)}", code="ERR_HTTP_INVALID_STATUS_CODE")
+        raise ArgumentValueError(f"Invalid status code: {safe_text(status)}", code="ERR_HTTP_INVALID_STATUS_CODE")
     return code
 
 

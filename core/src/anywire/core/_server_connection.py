@@ -64,6 +64,10 @@ _LINGER: Final = "linger"
 _AFTER: Final = frozenset((_KEEP_ALIVE, _DRAIN, _LINGER))
 """Phases that begin when the response has ended."""
 
+STALLED: Final = 60.0
+"""Seconds without a byte of an ended response taken, after which its reader is given up. Not shorter: a kernel that has
+megabytes of its own asks for more in large steps, so to a slow reader they are many seconds apart."""
+
 LINGER_BYTES: Final = 1 << 20
 """Input thrown away while lingering before we reset after all."""
 
@@ -74,6 +78,7 @@ class ServerConnection(Connection):
     Attributes:
         server: the server, read for limits and timeouts whenever they are used.
         response: the response to the current request, set by whoever dispatches it.
+        stuck: a response that ended while the transport took no more: ``finish`` is due when its queue is empty.
         cancel: ends whoever serves the connection, handler included, if the backend can do that.
         served: whoever serves the connection has begun, and will clean up; before that it must not be cancelled.
         parked: whoever serves the connection sleeps until the response has ended.
@@ -85,6 +90,7 @@ class ServerConnection(Connection):
         "_discarded",
         "_phase",
         "_since",
+        "_unsent",
         "cancel",
         "continue_pending",
         "parked",
@@ -111,6 +117,7 @@ class ServerConnection(Connection):
         self.served = False
         self.requests = 0
         self._discarded = 0
+        self._unsent = (0, 0, 0.0)  # which response, how much of it is left, since when that much
         self._phase: str = _ACCEPT
         self._since: float | None = None
 
@@ -414,6 +421,14 @@ class ServerConnection(Connection):
             due = min(due, self._idle_deadline(now))
         return due
 
+    def _taken(self, now: float) -> bool:
+        """Is an ended response still on its way to a reader that is slower than we are, and takes it (SEC-28)?"""
+        requests, unsent, since = self._unsent
+        if (requests, unsent) != (self.requests, self.pump.unsent):
+            unsent, since = self.pump.unsent, now
+            self._unsent = (self.requests, unsent, since)
+        return unsent > 0 and now < since + STALLED
+
     def handle_deadline(self, now: float) -> None:
         """Do what is due. A stale timer finds nothing due and does nothing."""
         if self._lost or self.receiving == SWITCHED or now < self.next_deadline(now):
@@ -421,10 +436,8 @@ class ServerConnection(Connection):
         phase = self._phase
         limit = self._limit()
         since = self._since
-        if phase in _AFTER and self.pump.unsent and limit and since is not None and now >= since + limit:
-            # A reader may be slower than we are. Its time begins when the response is out (SRV-49), and who takes
-            # nothing at all is `timeout`'s business.
-            self._since = None
+        if phase in _AFTER and limit and since is not None and now >= since + limit and self._taken(now):
+            self._since = None  # its time begins when the response is out (SRV-49)
             return
         if not limit or since is None or now < since + limit:
             self._idle_struck()

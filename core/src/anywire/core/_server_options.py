@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from ._chars import _shown
+from ._chars import safe_text
 from ._checks import (
     EMPTY,
     check_bool,
@@ -85,10 +85,12 @@ def process_settings(environ: Mapping[str, str]) -> ProcessSettings:
     """
     size = environ.get("ANYWIRE_MAX_HTTP_HEADER_SIZE", "").strip()
     if size and not (size.isascii() and size.isdigit() and len(size) < 16):
-        raise ArgumentValueError(f'ANYWIRE_MAX_HTTP_HEADER_SIZE must be a number of bytes. Received "{_shown(size)}"')
+        raise ArgumentValueError(
+            f'ANYWIRE_MAX_HTTP_HEADER_SIZE must be a number of bytes. Received "{safe_text(size)}"'
+        )
     switch = environ.get("ANYWIRE_INSECURE_HTTP_PARSER", "").strip().lower()
     if switch not in _SWITCH:
-        raise ArgumentValueError(f'ANYWIRE_INSECURE_HTTP_PARSER must be 1 or 0. Received "{_shown(switch)}"')
+        raise ArgumentValueError(f'ANYWIRE_INSECURE_HTTP_PARSER must be 1 or 0. Received "{safe_text(switch)}"')
     return ProcessSettings(int(size) if size else DEFAULT_MAX_HEADER_SIZE, _SWITCH[switch])
 
 

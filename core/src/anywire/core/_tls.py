@@ -3,9 +3,11 @@
 The core does no I/O, and the ssl module does. A backend hands the module in, and
 ``tempfile`` with it, for ``load_cert_chain`` takes nothing but files.
 
-Contexts are made once per set of options: parsing the system's CA store costs
-15 ms and 0.7 MB each time (ASK-40). The key is the pool name of the options, which
-holds every TLS option there is, so no two different sets share one (ASK-39).
+A client's contexts are made once per set of options: parsing the system's CA store
+costs 15 ms and 0.7 MB each time (ASK-40). The key is the pool name of the options, which
+holds every TLS option there is, so no two different sets share one (ASK-39), and the ssl
+module, of which gevent has its own. A server makes its context whenever it listens, for
+its certificate may have been renewed under the same path.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from ._names import TLS_OPTIONS, https_name
 
 __all__ = ["client_context", "server_context"]
 
-_contexts: OrderedDict[tuple[bool, str], Any] = OrderedDict()
+_contexts: OrderedDict[tuple[int, str], Any] = OrderedDict()
 MAX_CONTEXTS: Final = 64
 _VERSIONS: Final = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 _NOT_IN_CONTEXT: Final = frozenset({"servername"})
@@ -44,7 +46,7 @@ def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
         OSError: a file cannot be read; ``ssl.SSLError`` if its content is wrong.
     """
     tls = _tls_only(options, options.get("tls") or {})
-    return tls.get("ssl_context") or _cached(ssl, tls, tempfile, server=False)
+    return tls.get("ssl_context") or _cached(ssl, tls, tempfile)
 
 
 def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
@@ -57,7 +59,7 @@ def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
         return given
     if "cert" not in tls:
         raise ArgumentValueError('An https server needs "cert" and "key", or "ssl_context"', code="ERR_MISSING_ARGS")
-    return _cached(ssl, tls, tempfile, server=True)
+    return _make(ssl, tls, tempfile, server=True)
 
 
 def _tls_only(options: Mapping[str, Any], nested: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,12 +82,12 @@ def _no_counterpart(name: str) -> ArgumentValueError:
     )
 
 
-def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
+def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any) -> Any:
     tls = {name: value for name, value in options.items() if name not in _NOT_IN_CONTEXT}
-    key = server, https_name(tls)
+    key = id(ssl), https_name(tls)
     made = _contexts.get(key)
     if made is None:
-        made = _contexts[key] = _make(ssl, tls, tempfile, server=server)
+        made = _contexts[key] = _make(ssl, tls, tempfile, server=False)
         if len(_contexts) > MAX_CONTEXTS:
             _contexts.popitem(last=False)
     return made

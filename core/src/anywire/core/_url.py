@@ -32,7 +32,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ._chars import _shown
+from ._chars import safe_text
 from ._errors import ArgumentTypeError, ArgumentValueError
 
 __all__ = ["ParsedUrl", "domain_to_ascii", "is_ambiguous_ipv4", "is_ipv4", "parse_url"]
@@ -157,7 +157,7 @@ def _label_to_ascii(label: str) -> str:
             if decoded.isascii() or domain_to_ascii(decoded) != label:
                 raise ValueError
         except ValueError:  # UnicodeError is one
-            raise ValueError(f'"{_shown(label)}" is not a valid international label') from None
+            raise ValueError(f'"{safe_text(label)}" is not a valid international label') from None
         return label
     if label.isascii():
         return label
@@ -186,7 +186,7 @@ def _invalid(text: str, reason: str = "") -> ArgumentValueError:
     # goes, because an unescaped "/" in a password is why many a URL is invalid.
     _, at, after = text.rpartition("@")
     scheme = _SCHEME.match(text)
-    shown = _shown(f"{scheme[0] + '//' if scheme else ''}***@{after}" if at else text)
+    shown = safe_text(f"{scheme[0] + '//' if scheme else ''}***@{after}" if at else text)
     return ArgumentValueError(f"Invalid URL: {shown}" + (reason and f" ({reason})"), code="ERR_INVALID_URL")
 
 

@@ -135,7 +135,7 @@ class Pipe:
 
     def _later(self, target: Pump, what: str, data: bytes = b"") -> None:
         network = self._network
-        self._at = max(self._at + len(data) / network.bandwidth, network.kernel.now + network.delay())
+        self._at = max(self._at, network.kernel.now + network.delay()) + len(data) / network.bandwidth
         if self._at < FOREVER:
             network.kernel.at(self._at, partial(self._arrive, target, what, data))
 

@@ -181,7 +181,7 @@ class Pump:
             self._take()
         else:
             return False
-        if self._ended or self.closed or not self.waiters:
+        if not self.waiters:
             self._notice()
         self._wake()
         return True
@@ -195,6 +195,7 @@ class Pump:
         else:
             self._ended = True
             self.feed.receive_eof()
+            self._notice()
 
     def readable(self) -> bool:
         """Did anything arrive that was not fed yet, or the end?"""
@@ -208,7 +209,8 @@ class Pump:
         if data and self.error is None and not (self.closed or self._half_closed):
             self._outbox += data
             self.transmit()
-            self.blocked = self.blocked or self.unsent > HIGH_WATER_MARK
+            if self.unsent > HIGH_WATER_MARK:
+                self.blocked = True  # until everything is out (RES-49)
 
     @property
     def unsent(self) -> int:
@@ -224,11 +226,12 @@ class Pump:
             size = out.room
             out.put(bytes(outbox[:size]))
             del outbox[:size]
+            if not outbox:
+                self._wake()
         if not outbox:
             if self.blocked:
                 self.blocked = False
                 self._kernel.guard(self.feed.flushed)
-                self._wake()
             if self._half_closed:
                 out.end("fin")
             if self._closing:

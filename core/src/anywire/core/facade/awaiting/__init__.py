@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
-from ._connector import SocketConnector
+from ._connector import Resolver, SocketConnector
 from ._handshake import handshake
 from ._messages import FAIRNESS, IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
@@ -24,6 +24,7 @@ __all__ = [
     "Hold",
     "IncomingMessage",
     "Listener",
+    "Resolver",
     "Runtime",
     "SecureAgent",
     "Server",

@@ -301,7 +301,6 @@ class ClientRequest(_request.ClientRequest):
                 connection = lease.connection
                 if connection.reusable and not connection.pump.readable():
                     connection.on_idle_end = None
-                    agent.reuse_socket(connection, self)
                     break
                 agent.retry(lease, runtime.now())
                 self._settle()

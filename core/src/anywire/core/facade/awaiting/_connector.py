@@ -20,28 +20,15 @@ if TYPE_CHECKING:
 
     from ..._pump import Feed
 
-__all__ = ["SocketConnector"]
+__all__ = ["Resolver", "SocketConnector"]
 
 
-class SocketConnector(SocketRuntime):
-    """The parts of an awaiting runtime that are the same wherever handles are sockets.
+class Resolver(SocketRuntime):
+    """Name resolution of an awaiting runtime, from the runtime's own ``getaddrinfo``."""
 
-    Args:
-        socket, ssl, tempfile: the modules.
-    """
-
-    getaddrinfo: ClassVar[Callable[..., Awaitable[Any]]]  # (host, port, family, type), as the socket module's
-    wait_readable: ClassVar[Callable[..., Awaitable[None]]]  # (socket)
-    wait_writable: ClassVar[Callable[..., Awaitable[None]]]
-
-    def __init__(self, socket: Any, ssl: Any, tempfile: Any) -> None:
-        super().__init__(socket)
-        self._ssl = ssl
-        self._tempfile = tempfile
-
-    @abstractmethod
-    def pump(self, sock: Any, feed: Feed) -> Any:
-        """A pump for a connected socket, which may be an ``SSLSocket``."""
+    async def getaddrinfo(self, host: str, port: int, family: int, kind: int) -> Any:
+        """As the socket module's, without blocking the loop. Raises OSError."""
+        raise NotImplementedError
 
     async def resolve(
         self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
@@ -60,6 +47,26 @@ class SocketConnector(SocketRuntime):
                 known = to_addresses(await self.getaddrinfo(name, port, wanted, socket.SOCK_STREAM))
             found += known
         return found
+
+
+class SocketConnector(Resolver):
+    """The parts of an awaiting runtime that are the same wherever handles are sockets.
+
+    Args:
+        socket, ssl, tempfile: the modules.
+    """
+
+    wait_readable: ClassVar[Callable[..., Awaitable[None]]]  # (socket)
+    wait_writable: ClassVar[Callable[..., Awaitable[None]]]
+
+    def __init__(self, socket: Any, ssl: Any, tempfile: Any) -> None:
+        super().__init__(socket)
+        self._ssl = ssl
+        self._tempfile = tempfile
+
+    @abstractmethod
+    def pump(self, sock: Any, feed: Feed) -> Any:
+        """A pump for a connected socket, which may be an ``SSLSocket``."""
 
     async def open(self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str) -> Any:
         """Make a connected socket, or the pump of an upgraded one, a pump for `feed`."""

@@ -186,7 +186,7 @@ class Server(_server.Server):
         finally:
             # A handler that waits for something else would otherwise outlive its server.
             for connection in list(self.connections):
-                connection.destroy()
+                self._destroy(connection)
                 if connection.served and connection.cancel is not None:
                     connection.cancel()
         await self._gone(runtime, FOREVER)
@@ -208,12 +208,19 @@ class Server(_server.Server):
         """Close connections that carry no request now (SRV-L4)."""
         for connection in list(self.connections):
             if not connection.exchanging and not connection.half_close_due:
-                connection.destroy()
+                self._destroy(connection)
 
     def close_all_connections(self) -> None:
         """Abort every connection (SRV-L4)."""
         for connection in list(self.connections):
+            self._destroy(connection)
+
+    def _destroy(self, connection: ServerConnection) -> None:
+        """Destroy one of several: a listener of one that raises must not spare the others (SEC-40)."""
+        try:
             connection.destroy()
+        except Exception as error:
+            self._runtime().report("A listener raised while its connection was closed", error)
 
     def get_connections(self, callback: Callable[[None, int], object] | None = None) -> int:
         """How many connections are open (SRV-92)."""
@@ -249,9 +256,11 @@ class Server(_server.Server):
     def admit(self, pump: AwaitingPump) -> ServerConnection | None:
         """A transport was accepted: its connection, or None if ``max_connections`` says no (SRV-46)."""
         if self.max_connections is not None and len(self.connections) >= self.max_connections:
-            if self._listeners is not None:
-                self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
-            pump.abort()
+            try:
+                if self._listeners is not None:
+                    self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
+            finally:
+                pump.abort()
             return None
         connection = ServerConnection(self)
         connection.pump = pump

@@ -113,6 +113,10 @@ class Post:
         """
         raise NotImplementedError
 
+    def abandon(self) -> None:
+        """Nobody is left to run it."""
+        raise NotImplementedError
+
 
 class Door(Post):
     """A listening socket."""
@@ -145,6 +149,10 @@ class Door(Post):
             return 0, crew.runtime.now() + 1.0
         return crew.runtime.readable, FOREVER
 
+    def abandon(self) -> None:
+        """Close it."""
+        self.sock.close()
+
 
 class Shake(Post):
     """A connection that is shaking hands."""
@@ -173,6 +181,10 @@ class Shake(Post):
         else:
             self.sock.close()
         return None
+
+    def abandon(self) -> None:
+        """Close it."""
+        self.sock.close()
 
 
 class Line(Post):
@@ -203,6 +215,11 @@ class Line(Post):
         pump.post = None
         crew.forget(self)
         return None
+
+    def abandon(self) -> None:
+        """Close it."""
+        self.crew.server.connections.discard(self.connection)
+        self.pump.abort()
 
     def kick(self) -> None:
         """Somebody wants it to be looked at. Its own thread only wants its clock to run."""
@@ -491,10 +508,9 @@ class Crew:
         for thread in threads:
             if thread is not self.runtime.threading.current_thread():
                 thread.join()
-        for post in list(self._posts.values()):  # accepted at the last moment
-            if isinstance(post, Line):
-                self.server.connections.discard(post.connection)
-                post.pump.abort()
+        # What was accepted, or stopped while somebody held it, at the last moment.
+        for post in {*self._posts.values(), *(job[0] for job in self._ready)}:
+            post.abandon()
         self._poller.close()
 
     def forked(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-__all__ = ["Validators", "format_date", "if_range", "parse_date", "precondition"]
+__all__ = ["Validators", "if_range", "parse_date", "precondition"]
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -40,12 +40,6 @@ class Validators(NamedTuple):
 
     etag: str | None
     modified: int | None
-
-
-def format_date(seconds: float) -> str:
-    """IMF-fixdate (RFC 9110 section 5.6.7). Not strftime: its day and month names follow the locale."""
-    t = datetime.fromtimestamp(seconds, UTC)
-    return f"{_DAYS[t.weekday()]}, {t.day:02} {_MONTHS[t.month - 1]} {t.year:04} {t:%H:%M:%S} GMT"
 
 
 def parse_date(text: str, now: float) -> int | None:

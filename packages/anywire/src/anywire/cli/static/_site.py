@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import secrets
 import stat
@@ -15,8 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from anywire.core import http_date
+
 from ._answer import Answer, OpenFile, plain_answer
-from ._conditions import Validators, format_date, if_range, precondition
+from ._conditions import Validators, if_range, precondition
 from ._listing import Entry, render_listing
 from ._ranges import ByteRange, multipart, select_ranges
 from ._target import BadTarget, Target, split_target
@@ -213,7 +216,7 @@ def _file_answer(
     size = info.st_size
     kind = content_type(name)
     # Dates in the future are those of a wrong clock (RFC 9110 section 8.8.2.1).
-    modified = ("Last-Modified", format_date(min(info.st_mtime, now)))
+    modified = ("Last-Modified", http_date(math.floor(min(info.st_mtime, now))))
     fields = [("ETag", str(current.etag)), modified, ("Accept-Ranges", "bytes"), _NOSNIFF]
     ranges = None
     if method == "GET" and "range" in headers and if_range(headers, current, now):
