@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check lint types contracts unit format docs clean distclean
+.PHONY: help setup demo serve test check conformance lint types contracts unit format docs clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,13 @@ contracts: $(STAMP) ## import-linter: the layers, and no I/O or clock under core
 
 unit: $(STAMP) ## pytest (ARGS=… for its arguments)
 	$(BIN)/pytest $(ARGS)
+
+conformance: $(STAMP) ## Every statement on every backend, and docs/conformance.md (BACKEND=asyncio ARGS='--only AGT' for a part)
+ifeq ($(BACKEND),all)
+	$(BIN)/python -m anywire.conformance table
+else
+	$(BIN)/python -m anywire.conformance run --backend $(if $(findstring .,$(BACKEND)),,anywire.)$(BACKEND) $(ARGS)
+endif
 
 format: $(STAMP) ## Let ruff rewrite the code
 	$(BIN)/ruff check --fix .

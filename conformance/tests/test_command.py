@@ -1,0 +1,199 @@
+"""The command ``anywire-conformance`` and the readers behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anywire.conformance.__main__ import main
+from anywire.conformance.backends import installed, resolve
+from anywire.conformance.cases import load_cases, statement_ids, trailing
+from anywire.conformance.documents import DocumentError
+from anywire.conformance.errors import UsageError
+from anywire.conformance.language import Step, parse_application, parse_peer
+from anywire.conformance.running import FAIL, Outcome, run_case
+from anywire.conformance.verdicts import judge
+
+SIM = "anywire.conformance.sim"
+
+WRONG = r"""
+## Not what happens
+
+Shows: WIR-12
+Role: server
+Source: nowhere
+
+```app
+on request:
+res.end "hello"
+```
+
+```peer
+> GET / HTTP/1.1\r\nHost: h\r\n\r\n
+< HTTP/1.1 200 OK\r\nDate: <D>\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello
+```
+
+```log
+res finish
+```
+"""
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "wrong.md").write_text(WRONG)
+    return tmp_path
+
+
+def test_run_says_what_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--backend", SIM, "--only", "AGT-20", "--seed", "5"]) == 0
+    assert "0 failed" in capsys.readouterr().out
+
+
+def test_run_shows_the_differences(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--backend", SIM, "--cases", str(wrong)]) == 1
+    out = capsys.readouterr().out
+    assert r"- Connection: close\r\n" in out
+    assert r"+ Connection: keep-alive\r\n" in out
+    assert "- res finish" in out
+    assert "WIR-12" in out
+
+
+def test_json_has_every_verdict(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--backend", SIM, "--cases", str(wrong), "--json", "-"]) == 1
+    made = json.loads(capsys.readouterr().out)
+    assert made["backend"] == SIM
+    assert len(made["statements"]) == len(statement_ids()) == 633
+    assert made["statements"]["WIR-12"]["verdict"] == "fail"
+    assert made["statements"]["AGT-20"]["verdict"] == "not covered"
+    assert made["runs"][0]["details"]
+    assert main(["run", "--backend", SIM, "--only", "WIR-12", "--json", str(wrong / "out.json")]) == 0
+    assert json.loads((wrong / "out.json").read_text())["statements"]["WIR-12"]["verdict"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--backend", "anywire.nothing"], "no backend is called 'anywire.nothing'"),
+        (["run", "--backend", "no.such:maker"], "cannot be imported"),
+        (["run", "--backend", "json:maker"], "has no 'maker'"),
+        (["run", "--backend", "anywire.conformance.peers:Threads"], "lacks flag, hook"),
+        (["run", "--backend", SIM, "--only", "XYZ-1"], "is no statement"),
+        (["run", "--backend", SIM, "--only", "SEC-9999"], "no case shows SEC-9999"),
+        (["list", "--cases", "/nowhere"], "no such folder"),
+        (["table", "--output", "/nowhere/x.md", "--backend", SIM], "no folder /nowhere"),
+    ],
+)
+def test_errors_say_what_to_do(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "--help"], ["table", "--help"], ["run"]])
+def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == (2 if arguments == ["run"] else 0)
+    assert "usage: anywire-conformance" in "".join(capsys.readouterr())
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--only", "WIR-12"]) == 0
+    assert "An empty response  [WIR-12" in capsys.readouterr().out
+    assert main(["list", "--gaps"]) == 0
+    gaps = capsys.readouterr().out.split()
+    assert "WIR-12" not in gaps
+    assert set(gaps) <= set(statement_ids())
+
+
+def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "conformance.md"
+    assert main(["table", "--backend", SIM, "--output", str(output)]) == 0
+    page = output.read_text()
+    assert f"| backend | ✓ | ≠ | ✗ | · | of |\n|---|---|---|---|---|---|\n| {SIM} |" in page
+    assert all(f"\n| {identifier} | " in page for identifier in statement_ids())
+    assert "- **WIR-33**: " in page
+
+
+def test_the_repository_has_the_table_of_its_cases() -> None:
+    """docs/conformance.md names every statement, and none as failing."""
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+    assert all(f"\n| {identifier} | " in page for identifier in statement_ids())
+    assert "| ✗ |" not in page.split("## Module")[1]
+
+
+def test_every_installed_backend_can_be_had() -> None:
+    names = installed()
+    assert SIM in names
+    for name in names:
+        assert resolve(name).name == name
+
+
+def test_a_statement_fails_with_any_of_its_runs() -> None:
+    case = load_cases(only=["WIR-12"])[0]
+    good = run_case(resolve(SIM), case, "whole")
+    bad = Outcome(case, "bytes", FAIL)
+    assert judge([good, bad])["WIR-12"].verdict == FAIL
+    assert judge([good])["WIR-12"].verdict == "pass"
+    assert judge([])["WIR-12"].verdict == "not covered"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a.frobnicate", "'frobnicate' is not a word of the language"),
+        ("set a.frobnicate 5", "'frobnicate' is not a word of the language"),
+        ("a.write {", "line 1 of its app block"),
+        ("server {]", "line 1"),
+        ("\n5 + 5", "line 2"),
+    ],
+)
+def test_what_is_no_operation_is_refused(text: str, says: str) -> None:
+    with pytest.raises(DocumentError, match=says):
+        parse_application(text, "here.md:1")
+
+
+def test_what_is_no_step_is_refused() -> None:
+    with pytest.raises(DocumentError, match="not a step: sleep 5"):
+        parse_peer("> a\nsleep 5", "here.md:1")
+
+
+def test_lines_that_follow_each_other_are_one_packet() -> None:
+    assert parse_peer(r"> a\r\n" + "\n" + r"> b" + "\n\n> c\n< d\n< e\neof\nwait x", "") == [
+        Step("send", b"a\r\nb"),
+        Step("send", b"c"),
+        Step("want", b"de"),
+        Step("eof"),
+        Step("wait", flag="x"),
+    ]
+
+
+def test_trailing_data_only_where_the_application_closes() -> None:
+    closes = parse_peer("> a\n< b\nend", "")
+    assert trailing(closes) == [Step("send", b"aGET /trailing HTTP/1.1\r\nHost: trailing\r\n\r\n"), *closes[1:]]
+    assert trailing(parse_peer("> a\n< b", "")) is None
+    assert trailing(parse_peer("> a\neof\n< b\nend", "")) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("Role: server", "Role: nobody"), "Role: must be one of"),
+        (("Source:", "Sauce:"), "unknown keys: Sauce"),
+        (("WIR-12", "WIR-999"), "WIR-999 is no statement"),
+        (("Source: nowhere", "Deviation: WIR-13: because"), "deviates from WIR-13, which it does not show"),
+        (("Source: nowhere", "Deviation: because"), "must be 'ID, ID: why'"),
+    ],
+)
+def test_a_case_is_checked_when_it_is_read(wrong: Path, change: tuple[str, str], says: str) -> None:
+    (wrong / "server" / "wrong.md").write_text(WRONG.replace(*change))
+    with pytest.raises(DocumentError, match=says):
+        load_cases(wrong)
+
+
+def test_a_missing_folder_is_an_error() -> None:
+    with pytest.raises(UsageError):
+        resolve("anywire.nothing")
