@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asyncio_peers import CLOSE, GET, ask, dial, port_of, serving, turns, until
+from asyncio_peers import CLOSE, GET, OK, Wire, ask, dial, peer, pool, port_of, serving, turns, until
+
+from anywire.asyncio import http
+from anywire.core import TruncatedError
 
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"
 HUGE = b"x" * 20_000_000
@@ -185,3 +188,33 @@ async def test_a_reader_slower_than_our_timers_gets_all_of_the_response_SRV_49(r
         head = await wire.head()
         assert b"Content-Length: 20000000\r\n" in head
         assert await wire.reader.readexactly(len(HUGE)) == HUGE
+
+
+# ---------------------------------------------------------------------------------------------- an answer nobody reads
+
+
+@pytest.mark.parametrize("end", ["fin", "reset"])
+@pytest.mark.parametrize("body", ["complete", "cut"])
+async def test_a_dead_connection_with_an_unread_answer_holds_no_place_ASK_7(end: str, body: str) -> None:
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await wire.send(OK if body == "complete" or wire.number else OK[:-1])
+        if not wire.number:
+            await answered.wait()
+            wire.eof() if end == "fin" else wire.reset()
+        await wire.gone()
+
+    answered = asyncio.Event()
+    async with peer(script) as server, pool(max_sockets=1) as agent:
+        unread = await http.get(server.url, agent=agent)
+        answered.set()
+        async with http.get(server.url, agent=agent) as res:  # waits in the queue for the one place there is
+            assert await res.read() == b"ok"
+        agent.check_invariants()
+        # What had arrived can be read all the same.
+        if body == "complete":
+            assert await unread.read() == b"ok"
+        else:
+            with pytest.raises(TruncatedError) as caught:
+                await unread.read()
+            assert caught.value.partial == b"o"

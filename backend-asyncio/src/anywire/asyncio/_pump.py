@@ -292,7 +292,7 @@ class Pump(asyncio.Protocol):
         with suppress(OSError, TypeError):
             self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
-    def set_tcp_keep_alive(self, delay: float) -> None:
+    def set_tcp_keep_alive(self, delay: float | None) -> None:
         """Probe a silent peer after `delay` seconds."""
         enable_keep_alive(socket, self._transport.get_extra_info("socket"), delay)
 

@@ -71,6 +71,7 @@ class IncomingMessage(Emitter):
         "_headers",
         "_length",
         "_minor",
+        "_paused",
         "_rare",
         "_raw",
         "_second",
@@ -98,6 +99,7 @@ class IncomingMessage(Emitter):
         self._rare: _Rare | None = None
         self._error: Exception | None = None
         self._end_seen = False
+        self._paused = False
         self._close_seen = False
         self.complete = length == 0
         self.aborted = False
@@ -292,6 +294,15 @@ class IncomingMessage(Emitter):
                 self.emit("end")
             self._connection.message_consumed(self)
         return b""
+
+    def pause(self) -> Self:
+        """End a ``resume()`` that is under way after the piece it delivers; reading otherwise pauses by itself."""
+        self._paused = True
+        return self
+
+    def is_paused(self) -> bool:
+        """:meth:`pause` was called, and no ``resume()`` since."""
+        return self._paused
 
     def push_back(self, data: bytes) -> None:
         """Give back the end of a piece that was too long; the next read starts with it."""

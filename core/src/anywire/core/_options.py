@@ -115,7 +115,7 @@ class RequestOptions:
         servername: TLS server name, used as it is even if empty (MOD-69); None = see :func:`server_name`.
         tls: the TLS options given, by the names in ``TLS_OPTIONS``.
         socket_options: options for the connection function that we do not know (MOD-61).
-        signal: the backend's cancellation object (MOD-L2); or None.
+        signal: an object with ``aborted`` and ``once("abort", f)`` that destroys the request (MOD-L2); or None.
         plain: none of the rare options was given: all attributes from `auth` on but `agent`, the timeouts that
             are not of single phases and `replay` have their defaults or come from the URL.
     """

@@ -136,6 +136,14 @@ class Server(Emitter):
             self.on("timeout", callback)
         return self
 
+    def ref(self) -> Self:
+        """Node keeps its process alive by this (SRV-92); here ``serve_forever`` does, and this changes nothing."""
+        return self
+
+    def unref(self) -> Self:
+        """See :meth:`ref`."""
+        return self
+
     def socket_for(self, connection: ServerConnection) -> Any:
         """The user-visible transport of `connection`; facades override it."""
         return connection.socket

@@ -275,6 +275,6 @@ class Pump:
         """``"sockname"``, ``"peername"`` (None once closed), ``"keep_alive"``, or None."""
         return None if self.closed else self._info.get(name)
 
-    def set_tcp_keep_alive(self, delay: float) -> None:
+    def set_tcp_keep_alive(self, delay: float | None) -> None:
         """Noted; there are no probes here."""
         self._info["keep_alive"] = delay

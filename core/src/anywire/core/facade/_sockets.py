@@ -151,9 +151,15 @@ def adopt_socket(socket: Any, candidate: Any) -> Any:
     return candidate
 
 
-def enable_keep_alive(socket: Any, sock: Any, delay: float) -> None:
-    """Let the kernel probe a silent TCP peer after `delay` seconds, then every 10 s, 6 times (AGT-56, ASK-22)."""
+def enable_keep_alive(socket: Any, sock: Any, delay: float | None) -> None:
+    """Let the kernel probe a silent TCP peer after `delay` seconds, then every 10 s, 6 times (AGT-56, ASK-22).
+
+    None turns the probes off.
+    """
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    if delay is None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", max(1, int(delay))), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):

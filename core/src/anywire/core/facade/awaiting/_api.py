@@ -88,7 +88,7 @@ class Api:
         made = ClientRequest(checked, agent, self._runtime())
         if callback is not None:
             made.once("response", callback)
-        if agent is not None:
+        if agent is not None and not made.destroyed:
             agent.add_request(made, checked)
         return made
 

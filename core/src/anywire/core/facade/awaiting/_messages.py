@@ -85,9 +85,11 @@ class IncomingMessage(_incoming.IncomingMessage):
         return join(pieces)  # type: ignore[no-any-return]
 
     async def resume(self) -> None:
-        """Read to the end; ``data`` and ``end`` listeners get it (MSG-23)."""
+        """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""
+        self._paused = False
         async for _ in self:
-            pass
+            if self._paused:
+                return
 
     async def pipe(self, destination: Any) -> Any:
         """Write the whole body to `destination` (anything with ``await write()`` and ``await end()``); returns it.

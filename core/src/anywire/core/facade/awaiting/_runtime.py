@@ -24,8 +24,8 @@ class AwaitingPump(Pump, Protocol):
         0 where every call of the facade has to be a checkpoint, as in trio; ``wait(-1.0)`` is just that there.
         """
 
-    def set_tcp_keep_alive(self, delay: float) -> None:
-        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22)."""
+    def set_tcp_keep_alive(self, delay: float | None) -> None:
+        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22); None disables them."""
 
     async def wait(self, due: float) -> None:
         """Park until something happened: input, FIN, error, writable, a deadline, a kick.

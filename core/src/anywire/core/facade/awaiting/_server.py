@@ -255,7 +255,7 @@ class Server(_server.Server):
 
     def admit(self, pump: AwaitingPump) -> ServerConnection | None:
         """A transport was accepted: its connection, or None if ``max_connections`` says no (SRV-46)."""
-        if self.max_connections is not None and len(self.connections) >= self.max_connections:
+        if self.max_connections and len(self.connections) >= self.max_connections:
             try:
                 if self._listeners is not None:
                     self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})

@@ -104,7 +104,7 @@ class Api:
         made = self.request_class(checked, agent, self._runtime())
         if callback is not None:
             made.once("response", callback)
-        if agent is not None:
+        if agent is not None and not made.destroyed:
             agent.add_request(made, checked)
         return made
 

@@ -18,8 +18,8 @@ __all__ = ["BlockingPump", "Listener", "Runtime", "Waiter"]
 class BlockingPump(Pump, Protocol):
     """A pump with the one method that blocks."""
 
-    def set_tcp_keep_alive(self, delay: float) -> None:
-        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22)."""
+    def set_tcp_keep_alive(self, delay: float | None) -> None:
+        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22); None disables them."""
 
     def wait(self, due: float) -> None:
         """Block until something happened: input, FIN, error, writable, a deadline, a kick.

@@ -240,7 +240,7 @@ class SocketPump:
         except OSError:
             return None
 
-    def set_tcp_keep_alive(self, delay: float) -> None:
+    def set_tcp_keep_alive(self, delay: float | None) -> None:
         """Probe a silent peer after `delay` seconds."""
         if not self.closed:
             enable_keep_alive(self.socket, self.sock, delay)
