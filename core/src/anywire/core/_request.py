@@ -28,6 +28,7 @@ from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, repla
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
+from ._knobs import obey, set_no_delay, when_connected
 from ._limits import Limits
 from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header, path_text
 from ._outgoing import UNRENDERED, OutgoingMessage, pairs
@@ -120,7 +121,7 @@ class ClientRequest(OutgoingMessage):
         self.timeout = options.timeout
         self._raw_fields, self._store = self._make_store(options)
         if options.signal is not None:
-            self._obey(options.signal)
+            obey(self, options.signal)
         if self._raw_fields is not None or (self._store is not None and self._store.has("expect")):
             # List-form headers and Expect render the head at once (MOD-47, CLI-18).
             self._render(self._early_length())
@@ -215,13 +216,6 @@ class ClientRequest(OutgoingMessage):
     def error(self) -> Exception | None:
         """What ended this request early, or None."""
         return self._error
-
-    def _obey(self, signal: Any) -> None:
-        """MOD-L2: an object with ``aborted`` and ``once("abort", f)``; when it fires, this request is destroyed."""
-        if signal.aborted:
-            self.destroy()
-        else:
-            signal.once("abort", lambda *_: self.destroy())
 
     def _check_not_sent(self) -> None:
         if self._framing != UNRENDERED:
@@ -512,7 +506,7 @@ class ClientRequest(OutgoingMessage):
 
     def set_no_delay(self, no_delay: bool = True) -> None:
         """Switch Nagle's algorithm off (the default) or on, now or once there is a socket (CLI-24)."""
-        self._when_connected(lambda pump: _set_no_delay(pump, no_delay))
+        when_connected(self, lambda pump: set_no_delay(pump, no_delay))
 
     def set_socket_keep_alive(self, enable: bool = False, initial_delay: float = 0.0) -> None:
         """Switch TCP keep-alive probes, now or once there is a socket (CLI-24).
@@ -521,14 +515,8 @@ class ClientRequest(OutgoingMessage):
             enable: probe at all.
             initial_delay: seconds of silence before the first probe; 0 is 60.
         """
-        self._when_connected(lambda pump: pump.set_tcp_keep_alive((initial_delay or 60.0) if enable else None))
-
-    def _when_connected(self, act: Callable[[Any], object]) -> None:
-        connection = self._connection
-        if connection is not None:
-            act(connection.pump)
-        elif not self.destroyed:
-            self.once("socket", lambda socket: act(socket.connection.pump))
+        delay = (initial_delay or 60.0) if enable else None
+        when_connected(self, lambda pump: pump.set_tcp_keep_alive(delay))
 
     # ---------------------------------------------------------------- timeouts
 
@@ -561,9 +549,3 @@ class ClientRequest(OutgoingMessage):
             error = TimedOut(f"{self._method} {self.host}: no traffic for {self.timeout} s", phase=self._phase())
             error.elapsed = self.timeout
             self._fail(error)
-
-
-def _set_no_delay(pump: Any, no_delay: bool) -> None:
-    sock = pump.info("socket")
-    if sock is not None and pump.info("peername") and isinstance(pump.info("peername"), tuple):
-        sock.setsockopt(6, 1, int(no_delay))  # IPPROTO_TCP, TCP_NODELAY: the same numbers on every platform
