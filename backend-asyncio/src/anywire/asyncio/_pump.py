@@ -262,6 +262,8 @@ class Pump(asyncio.Protocol):
         if self.secure is not None:
             self.secure.say_goodbye()
         self.flush()
+        # Who waits for the last bytes is woken when they are out, however few they are.
+        self._transport.set_write_buffer_limits(high=0)
 
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""

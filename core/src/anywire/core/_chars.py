@@ -58,8 +58,11 @@ def check_field_value(name: str, value: str, what: str = "header") -> str:
         ArgumentValueError: ``ERR_INVALID_CHAR``.
     """
     # Printable ASCII is by far the most common value and this pair of checks is cheaper than a search.
-    if not (value.isascii() and value.isprintable()) and has_bad_value(value):
-        raise ArgumentValueError(f'Invalid character in {what} content ["{safe_text(name)}"]', code="ERR_INVALID_CHAR")
+    if not (value.isascii() and value.isprintable()) and (bad := has_bad_value(value)):
+        raise ArgumentValueError(
+            f'Invalid character in {what} content ["{safe_text(name)}"]: U+{ord(bad[0]):04X} at offset {bad.start()}',
+            code="ERR_INVALID_CHAR",
+        )
     return value
 
 

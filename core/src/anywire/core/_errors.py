@@ -16,6 +16,7 @@ Source of codes and messages: spec/pythonic.md (error table), WIR-105, WIR-106.
 from __future__ import annotations
 
 import errno as _errno
+from typing import TypeVar
 
 __all__ = [
     "AnywireError",
@@ -30,9 +31,14 @@ __all__ = [
     "TLSError",
     "TimedOut",
     "TruncatedError",
+    "listen_error",
+    "nameless",
     "os_error",
     "tls_error",
 ]
+
+
+E = TypeVar("E", bound="AnywireError")
 
 
 class AnywireError(Exception):
@@ -74,13 +80,27 @@ class AnywireError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions pickle by args, which would lose every keyword of ours.
-        return _rebuild, (type(self), self.args), self.__dict__
+        return _rebuild, (type(self).__dict__.get("_own_name", type(self)), self.args), self.__dict__
 
 
-def _rebuild(cls: type[AnywireError], args: tuple[object, ...]) -> AnywireError:
+def _rebuild(cls: type[AnywireError] | str, args: tuple[object, ...]) -> AnywireError:
+    if isinstance(cls, str):
+        cls = _nameless[cls]
     error = cls.__new__(cls, *args)
     error.args = args
     return error
+
+
+_nameless: dict[str, type[AnywireError]] = {}
+
+
+def nameless(cls: type[E]) -> type[E]:
+    """A private subclass that users see under the name of its public parent, in tracebacks and logs too."""
+    _nameless[cls.__qualname__] = cls
+    cls._own_name = cls.__qualname__  # type: ignore[attr-defined]  # for pickle, which finds classes by name
+    parent = cls.__bases__[0]
+    cls.__name__, cls.__qualname__, cls.__module__ = parent.__name__, parent.__qualname__, parent.__module__
+    return cls
 
 
 class LocalError(AnywireError):
@@ -175,14 +195,17 @@ class ConnectError(RemoteError, OSError):
     port: int | None = None
 
 
+@nameless
 class _ConnectRefused(ConnectError, ConnectionRefusedError):
     pass
 
 
+@nameless
 class _ConnectNotFound(ConnectError, FileNotFoundError):
     pass
 
 
+@nameless
 class _ConnectDenied(ConnectError, PermissionError):
     pass
 
@@ -243,6 +266,16 @@ def os_error(
         made.errno = error.errno
     made.__cause__ = error
     return made
+
+
+def listen_error(error: OSError, *, path: str | None, host: str | None, port: int) -> RemoteError:
+    """Translate what stopped ``listen()``: the name of the host, or what is bound there already."""
+    if path is not None:
+        return os_error(error, syscall="listen", address=path)
+    # The core does not import socket.
+    if any(each.__name__ == "gaierror" for each in type(error).__mro__):
+        return os_error(error, syscall="getaddrinfo", address=host, phase="resolve")
+    return os_error(error, syscall="listen", address=host or "::", port=port)
 
 
 class TLSError(ConnectError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, TruncatedError
+from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, TimedOut, TruncatedError, nameless
 from ._lease import OPEN
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ REPLAY_BYTES: Final = 65536
 """The longest message we keep for a replay."""
 
 
+@nameless
 class Quiet(ConnectionLost):
     """destroy() without an error: reported before a response, silent after it (CLI-81, CLI-82)."""
 
@@ -64,6 +65,40 @@ def describe(request: ClientRequest, error: Exception) -> None:
         error.replay_safe = "yes"
     else:
         error.replay_safe = "no" if error.response_started else "unknown"
+
+
+def where(request: ClientRequest) -> str:
+    """Method and URL, for messages: ``GET http://localhost:80/``. The target may be ``*``, or that of a CONNECT."""
+    options, path = request._options, request._path
+    space = "" if path.startswith("/") else " "
+    return f"{request._method} {options.protocol}//{options.header_host}:{options.port}{space}{path:.200}"
+
+
+def timed_out(request: ClientRequest, option: str, limit: float | None, phase: str) -> TimedOut:
+    """The error of a limit of the client's: every one says whose, which, and how long it was."""
+    error = TimedOut(f"{where(request)}: {option} of {limit} s reached in phase {phase}", phase=phase)
+    error.elapsed = limit
+    return error
+
+
+_LIMITS: Final = {
+    "queue": "queue_timeout",
+    "connect": "connect_timeout",
+    "head": "head_timeout",
+    "write": "idle_timeout",
+    "body": "idle_timeout",
+}
+
+
+def expired(request: ClientRequest, phase: str, limit: float | None) -> Exception:
+    """The limit of a phase, or the deadline, has struck: the request ends with the error that says so."""
+    options = request._options
+    option = _LIMITS[phase]
+    if request._deadline is not None and request._now() >= request._deadline:
+        option, limit = "deadline", options.deadline
+    elif phase == "connect" and not options.connect_timeout:
+        option = "timeout"  # stands in for it
+    return request._fail(timed_out(request, option, limit, phase))
 
 
 def as_ours(error: Exception) -> AnywireError:
