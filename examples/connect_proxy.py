@@ -9,9 +9,9 @@ from anywire.asyncio import http
 
 
 async def tunnel(req: http.IncomingMessage, client: http.Socket, head: bytes) -> None:
-    """The proxy's side: join the client with whom it asked for. Add a check of the address for real use."""
+    """The proxy's side: join the client with whom it asked for. For real use, check first whom it may reach."""
+    host, _, port = req.url.rpartition(":")
     async with client:
-        host, _, port = req.url.rpartition(":")
         try:
             reader, writer = await asyncio.open_connection(host, int(port))
         except (OSError, ValueError):
@@ -19,14 +19,7 @@ async def tunnel(req: http.IncomingMessage, client: http.Socket, head: bytes) ->
             return
         await client.send("HTTP/1.1 200 Connection Established\r\nProxy-Agent: anywire\r\n\r\n")
         writer.write(head)
-
-        async def forth() -> None:
-            async for data in client:
-                writer.write(data)
-                await writer.drain()
-            writer.write_eof()
-
-        going = asyncio.create_task(forth())
+        going = asyncio.create_task(forth(client, writer))
         try:
             while data := await reader.read(65536):
                 await client.send(data)
@@ -39,14 +32,15 @@ async def tunnel(req: http.IncomingMessage, client: http.Socket, head: bytes) ->
             writer.close()
 
 
+async def forth(client: http.Socket, writer: asyncio.StreamWriter) -> None:
+    async for data in client:
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
 async def okay(req: http.IncomingMessage, res: http.ServerResponse) -> None:
     await res.end(f"okay, {req.url}")
-
-
-def port_of(server: http.Server) -> int:
-    address = server.address()
-    assert isinstance(address, tuple)
-    return address[1]
 
 
 async def main() -> None:
@@ -54,23 +48,24 @@ async def main() -> None:
         proxy.on("connect", tunnel)
         await origin.listen(0, "127.0.0.1")
         await proxy.listen(0, "127.0.0.1")
-        target = f"127.0.0.1:{port_of(origin)}"
+        here, there = proxy.address(), origin.address()
+        assert isinstance(here, tuple) and isinstance(there, tuple)
 
         async def through_proxy(options: dict[str, Any]) -> http.Socket:
-            where = f"{options['host']}:{options['port']}"
-            req = http.request(host="127.0.0.1", port=port_of(proxy), method="CONNECT", path=where)
+            target = f"{options['host']}:{options['port']}"
+            req = http.request(host=here[0], port=here[1], method="CONNECT", path=target)
             message, socket, _ = await req.upgraded()
             print("CONNECT", message.status_code, message.headers.get("proxy-agent"))
             return socket
 
-        async with await through_proxy({"host": "127.0.0.1", "port": port_of(origin)}) as socket:
-            await socket.send(f"GET /by/hand HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n")
-            answer = b"".join([data async for data in socket])
-            print(answer.splitlines()[0].decode(), "…", answer.splitlines()[-1].decode())
+        async with await through_proxy({"host": there[0], "port": there[1]}) as socket:
+            await socket.send(f"GET /by/hand HTTP/1.1\r\nHost: {there[0]}\r\nConnection: close\r\n\r\n")
+            lines = b"".join([data async for data in socket]).decode().splitlines()
+            print(lines[0], "…", lines[-1])
 
         async with http.Agent(keep_alive=True, create_connection=through_proxy) as agent:
             for path in ("/one", "/two"):  # both through one tunnel
-                async with http.get(f"http://{target}{path}", agent=agent) as res:
+                async with http.get(f"http://{there[0]}:{there[1]}{path}", agent=agent) as res:
                     print(res.status_code, (await res.read()).decode())
 
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 
 from anywire.asyncio import https
-from anywire.core import TLSError
-
-try:
-    import trustme
-except ImportError:
-    trustme = None  # type: ignore[assignment]
 
 
 async def hello(req: https.IncomingMessage, res: https.ServerResponse) -> None:
@@ -19,6 +14,8 @@ async def hello(req: https.IncomingMessage, res: https.ServerResponse) -> None:
 
 
 async def main() -> None:
+    import trustme
+
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     cert = b"".join(pem.bytes() for pem in issued.cert_chain_pems).decode()  # PEM text, or the name of a file
@@ -36,12 +33,12 @@ async def main() -> None:
         try:
             async with https.get(url) as res:  # by default, whom the system trusts
                 print("client:", res.status_code)
-        except TLSError as error:  # also a ConnectError and an OSError
+        except https.TLSError as error:  # a ConnectError, and so an OSError
             print("client:", error.code)
 
 
 if __name__ == "__main__":
-    if trustme is None:
+    if importlib.util.find_spec("trustme") is None:
         print("this example makes its certificate with trustme: pip install trustme")
     else:
         asyncio.run(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from anywire.asyncio import http
-from anywire.core import AnywireError, ConnectError, TimedOut
 
 
 async def handler(req: http.IncomingMessage, res: http.ServerResponse) -> None:
@@ -23,11 +22,11 @@ async def fetch(url: str, **limits: float) -> None:
     try:
         async with http.get(url, **limits) as res:
             print(limits, "->", res.status_code, await res.read())
-    except TimedOut as error:  # also a TimeoutError
+    except http.TimedOut as error:  # also a TimeoutError
         print(limits, "->", error.code, "in phase", error.phase)
-    except ConnectError as error:  # also an OSError, here a ConnectionRefusedError
+    except http.ConnectError as error:  # also an OSError, here a ConnectionRefusedError
         print(limits, "->", error.code, "in phase", error.phase)
-    except AnywireError as error:  # whatever else the server or the network did
+    except http.AnywireError as error:  # whatever else the server or the network did
         print(limits, "->", type(error).__name__, error.code)
 
 
@@ -45,8 +44,8 @@ async def main() -> None:
         await fetch(f"{url}/silent", timeout=0.1)  # Node's: silence on the socket
 
         # With a `timeout` listener that is no error, only news: the listener decides.
-        req = http.request(f"{url}/silent", timeout=0.1)
-        req.on("timeout", lambda: req.destroy(TimeoutError("given up")))
+        req = http.request(f"{url}/silent")
+        req.set_timeout(0.1, lambda: req.destroy(TimeoutError("given up")))
         try:
             await req
         except TimeoutError as error:

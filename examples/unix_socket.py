@@ -7,28 +7,25 @@ import tempfile
 from pathlib import Path
 
 from anywire.asyncio import http
-from anywire.core import ConnectError
 
 
 async def hello(req: http.IncomingMessage, res: http.ServerResponse) -> None:
     await res.end(f"hello {req.url}")
 
 
-async def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "app.sock")
-        async with http.create_server(hello) as server:
-            await server.listen(path=path)
-            print("listening:", server.address() == path)
-            async with http.get(socket_path=path, path="/status") as res:
-                print(res.status_code, await res.read())
-        print("the file is gone:", not Path(path).exists())
-        try:
-            async with http.get(socket_path=path) as res:
-                print(res.status_code)
-        except ConnectError as error:  # this one is a FileNotFoundError, too
-            print(error.code, isinstance(error, FileNotFoundError))
+async def serve_and_fetch(path: str) -> None:
+    async with http.create_server(hello) as server:
+        await server.listen(path=path)
+        print("listening:", server.address() == path)
+        async with http.get(socket_path=path, path="/status") as res:
+            print(res.status_code, await res.read())
+    try:
+        async with http.get(socket_path=path) as res:
+            print(res.status_code)
+    except http.ConnectError as error:  # this one is a FileNotFoundError, too: the server took its file away
+        print(error.code, isinstance(error, FileNotFoundError))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(serve_and_fetch(str(Path(folder) / "app.sock")))

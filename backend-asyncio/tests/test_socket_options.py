@@ -96,3 +96,20 @@ async def test_ref_and_unref_are_there() -> None:
     """SRV-92."""
     server = http.create_server()
     assert server.ref() is server and server.unref() is server
+
+
+async def test_upgraded_closes_the_request_once() -> None:
+    """CLI-42: the request's close follows, whoever takes the socket."""
+
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await wire.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhead")
+        await wire.gone()
+
+    closed: list[str] = []
+    async with peer(script) as server, pool() as agent:
+        req = http.get(server.url, agent=agent, headers={"Connection": "upgrade", "Upgrade": "x"})
+        req.on("close", lambda: closed.append("close"))
+        message, stream, head = await req.upgraded()
+        assert (message.status_code, head, closed) == (101, b"head", ["close"])
+        stream.destroy()

@@ -20,7 +20,7 @@ def test_worlds(first: int) -> None:
     for seed in range(first, first + BATCH):
         outcomes += run_world(seed).outcomes
     # Every kind of end is there, or the worlds do not show what they should.
-    assert {"response", "cancelled", "TimedOut", "ConnectionLost", "TruncatedError", "Quiet", "unread"} <= set(outcomes)
+    assert {"response", "cancelled", "TimedOut", "ConnectionLost", "TruncatedError", "unread"} <= set(outcomes)
 
 
 def test_a_failure_names_its_seed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -304,7 +304,7 @@ def test_reset_mid_body_is_an_error_event_first_CLI_57_MSG_38() -> None:
     with pytest.raises(TruncatedError):
         message.read_nowait()
     assert client.log[4:] == ["req.error ECONNRESET", "res.aborted", "req.close", "res.close"]
-    assert (str(heard[0]), heard[0].syscall) == ("read ECONNRESET", "read")
+    assert (str(heard[0]), heard[0].syscall) == ("read ECONNRESET: GET http://h:80/", "read")
 
 
 def test_unparsable_answer_CLI_58() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,12 +56,14 @@ def test_what_was_removed_is_let_go_and_leaves_no_heap_behind() -> None:
     deadlines = Deadlines()
     deadlines.add(1.0, list)  # stays on top, so nothing is cleaned up by looking at the first
     watched: list[weakref.ref[Thing]] = []
-    for number in range(1000):
+
+    def come_and_go(number: int) -> None:
         thing = Thing()
-        strike: Callable[[], object] = thing.strike
         watched.append(weakref.ref(thing))
-        deadlines.remove(deadlines.add(60.0 + number, strike))
-    del thing, strike
+        deadlines.remove(deadlines.add(60.0 + number, thing.strike))
+
+    for number in range(1000):
+        come_and_go(number)
     gc.collect()
     assert [each for each in watched if each() is not None] == []
     assert len(deadlines._heap) <= 130

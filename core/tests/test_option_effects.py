@@ -144,7 +144,9 @@ def test_an_unknown_option_of_an_agent_is_refused() -> None:
     """What a request refuses an agent refuses too: max_socket=1 for max_sockets=1 would mean "no limit"."""
     with pytest.raises(ArgumentTypeError, match=r'"max_socket".*"max_sockets"'):
         ClientAgent(max_socket=1)
-    made = ClientAgent(family=4, lookup=print, ca="x", tls={"odd": 1}, socket_options={"no_delay": True}, host="h")
+    made = ClientAgent(
+        protocol="https:", family=4, lookup=print, ca="x", tls={"odd": 1}, socket_options={"no_delay": True}, host="h"
+    )
     assert made.options["family"] == 4
     assert Agent(anything=1).options["anything"] == 1  # the pure policy passes on what it is given (AGT-7)
 

@@ -207,6 +207,12 @@ class TestProcessSettings:
             process_settings(environ)
 
 
+class Sock:
+    """What tells a socket."""
+
+    def getsockname(self) -> None: ...
+
+
 class TestListen:
     @pytest.mark.parametrize("arguments", [(), (None,), (0,), ({"port": None},), ({"port": 0},), ("",)])
     def test_any_port_on_all_addresses(self, arguments: tuple[Any, ...]) -> None:
@@ -236,7 +242,7 @@ class TestListen:
         )
 
     def test_descriptor_and_socket(self) -> None:
-        sock = object()
+        sock = Sock()
         assert listen_options(fd=3) == ListenOptions(fd=3)
         assert listen_options(fd=0).fd == 0
         assert listen_options({"fd": 3}).fd == 3

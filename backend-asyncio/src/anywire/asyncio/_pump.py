@@ -46,8 +46,8 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_feed", "_eof", "_half_closed", "_loop", "_on_made", "_others", "_paused", "_poll",
-        "_timer", "_transport", "_waiter", "blocked", "closed", "secure",
+        "_armed", "_feed", "_eof", "_half_closed", "_loop", "_on_made", "_paused", "_poll",
+        "_timer", "_transport", "_waiters", "blocked", "closed", "secure",
     )  # fmt: skip
 
     fairness = FAIRNESS
@@ -56,8 +56,7 @@ class Pump(asyncio.Protocol):
         self._loop = loop
         self._on_made = on_made
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
-        self._waiter: asyncio.Future[None] | None = None
-        self._others: list[asyncio.Future[None]] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed = FOREVER
         self._paused = False
@@ -99,15 +98,10 @@ class Pump(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         feed = self._feed
         feed.receive_data(data)
-        waiter = self._waiter
-        if waiter is None:
-            feed.notice()
+        if self._waiters:
+            self._wake()
         else:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
-            if self._others is not None:
-                self._wake_others()
+            feed.notice()
         if not feed.want_read:
             self._paused = True
             self._transport.pause_reading()
@@ -153,19 +147,10 @@ class Pump(asyncio.Protocol):
     # ---------------------------------------------------------------- waiting
 
     def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if self._others is not None:
-            self._wake_others()
-
-    def _wake_others(self) -> None:
-        others, self._others = self._others, None
-        for waiter in others or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        self._waiters.clear()
 
     async def wait(self, due: float) -> None:
         """Park until something happened, or until `due`; a checkpoint if that is past."""
@@ -183,17 +168,13 @@ class Pump(asyncio.Protocol):
         if deadline < self._armed:
             self._arm(deadline)
         waiter = loop.create_future()
-        if self._waiter is None:
-            self._waiter = waiter
-        elif self._others is None:
-            self._others = [waiter]
-        else:
-            self._others.append(waiter)
+        self._waiters.append(waiter)
         try:
             await waiter
-        finally:
-            if self._waiter is waiter:
-                self._wake()  # cancelled: who waits beside us moves up
+        except asyncio.CancelledError:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
 
     def _arm(self, deadline: float) -> None:
         if self._timer is not None:
@@ -210,7 +191,7 @@ class Pump(asyncio.Protocol):
         except BaseException:  # a listener's: it ends its own connection, and nothing else (SEC-40)
             self.abort()
             raise
-        if self._waiter is not None:
+        if self._waiters:
             self._wake()  # who waits arms again
         elif not self.closed and (deadline := self._feed.next_deadline(now)) < FOREVER:
             self._arm(deadline)
@@ -222,7 +203,7 @@ class Pump(asyncio.Protocol):
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
-        if self._waiter is not None:
+        if self._waiters:
             self._wake()
         elif not self.closed and (deadline := self._feed.next_deadline(self._loop.time())) < self._armed:
             self._arm(deadline)
@@ -269,8 +250,8 @@ class Pump(asyncio.Protocol):
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
         if self.closed or self._transport.is_closing():
             return
-        self._goodbye()
         try:
+            self._goodbye()
             self._transport.close()
             if self.unsent:
                 self._loop.call_later(CLOSE_TIMEOUT, self.abort)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import time
+import os as _os
+import time as _time
 
-from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
-from anywire.core.facade import install
+from anywire.core.facade import install as _install
 from anywire.core.facade.blocking import CrewServer as Server
 from anywire.core.facade.blocking import GuardedRequest as ClientRequest
 from anywire.core.facade.blocking import IncomingMessage, ServerResponse, Socket
 
-from ._runtime import Agent, Api, runtime
+# fmt: off
+from anywire.core import (  # isort: skip
+    METHODS, STATUS_CODES, AnywireError, ArgumentTypeError, ArgumentValueError, ConnectError, ConnectionLost,
+    OutgoingMessage, ParseError, StateError, TimedOut, TLSError, TruncatedError, configure as _configure,
+    validate_header_name, validate_header_value,
+)
+# fmt: on
+
+from ._runtime import Agent, Api as _Api, runtime as _runtime  # isort: skip
 
 __all__ = [
-    "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
-    "set_global_agent", "validate_header_name", "validate_header_value",
+    "METHODS", "STATUS_CODES", "Agent", "AnywireError", "ArgumentTypeError", "ArgumentValueError", "ClientRequest",
+    "ConnectError", "ConnectionLost", "IncomingMessage", "OutgoingMessage", "ParseError", "Server", "ServerResponse",
+    "Socket", "StateError", "TLSError", "TimedOut", "TruncatedError", "create_server", "get", "global_agent",
+    "max_header_size", "request", "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
 global_agent: Agent
@@ -24,9 +32,9 @@ global_agent: Agent
 max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
-configure(os.environ)
-_api = Api(runtime, time.time)
-install(__name__, _api)
+_configure(_os.environ)
+_api = _Api(_runtime, _time.time)
+_install(__name__, _api)
 
 request = _api.request
 get = _api.get

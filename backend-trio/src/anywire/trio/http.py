@@ -13,19 +13,28 @@ async with http.create_server(app) as server:
 
 from __future__ import annotations
 
-import os
-import time
+import os as _os
+import time as _time
 
-from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
-from anywire.core.facade import install
-from anywire.core.facade.awaiting import Agent, Api, ClientRequest, IncomingMessage, Server, ServerResponse, Socket
+from anywire.core.facade import install as _install
+from anywire.core.facade.awaiting import Agent, ClientRequest, IncomingMessage, Server, ServerResponse, Socket
+from anywire.core.facade.awaiting import Api as _Api
 
-from ._runtime import current_runtime
+# fmt: off
+from anywire.core import (  # isort: skip
+    METHODS, STATUS_CODES, AnywireError, ArgumentTypeError, ArgumentValueError, ConnectError, ConnectionLost,
+    OutgoingMessage, ParseError, StateError, TimedOut, TLSError, TruncatedError, configure as _configure,
+    validate_header_name, validate_header_value,
+)
+# fmt: on
+
+from ._runtime import current_runtime as _runtime
 
 __all__ = [
-    "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
-    "set_global_agent", "validate_header_name", "validate_header_value",
+    "METHODS", "STATUS_CODES", "Agent", "AnywireError", "ArgumentTypeError", "ArgumentValueError", "ClientRequest",
+    "ConnectError", "ConnectionLost", "IncomingMessage", "OutgoingMessage", "ParseError", "Server", "ServerResponse",
+    "Socket", "StateError", "TLSError", "TimedOut", "TruncatedError", "create_server", "get", "global_agent",
+    "max_header_size", "request", "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
 global_agent: Agent
@@ -33,9 +42,9 @@ global_agent: Agent
 max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
-configure(os.environ)
-_api = Api(current_runtime, time.time)
-install(__name__, _api)
+_configure(_os.environ)
+_api = _Api(_runtime, _time.time)
+_install(__name__, _api)
 
 request = _api.request
 get = _api.get

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import time
+import time as _time
 
-from anywire.core.facade import install
-from anywire.core.facade.awaiting import Api, SecureAgent
+from anywire.core.facade import install as _install
 
-from ._runtime import current_runtime
+from anywire.core.facade.awaiting import Api as _Api, SecureAgent as Agent  # isort: skip
+
+from ._runtime import current_runtime as _runtime
 
 # fmt: off
 from .http import (  # isort: skip
-    METHODS, STATUS_CODES, ClientRequest, IncomingMessage, OutgoingMessage, Server, ServerResponse, Socket,
-    validate_header_name, validate_header_value,
+    METHODS, STATUS_CODES, AnywireError, ArgumentTypeError, ArgumentValueError, ClientRequest, ConnectError,
+    ConnectionLost, IncomingMessage, OutgoingMessage, ParseError, Server, ServerResponse, Socket, StateError, TimedOut,
+    TLSError, TruncatedError, validate_header_name, validate_header_value,
 )
 # fmt: on
 
 __all__ = [
-    "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
-    "set_global_agent", "validate_header_name", "validate_header_value",
+    "METHODS", "STATUS_CODES", "Agent", "AnywireError", "ArgumentTypeError", "ArgumentValueError", "ClientRequest",
+    "ConnectError", "ConnectionLost", "IncomingMessage", "OutgoingMessage", "ParseError", "Server", "ServerResponse",
+    "Socket", "StateError", "TLSError", "TimedOut", "TruncatedError", "create_server", "get", "global_agent",
+    "max_header_size", "request", "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
-Agent = SecureAgent
-
-global_agent: SecureAgent
+global_agent: Agent
 """The Agent of requests that name none (MOD-11). Assign to replace it (MOD-12)."""
 max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
-_api = Api(current_runtime, time.time, secure=True)
-install(__name__, _api)
+_api = _Api(_runtime, _time.time, secure=True)
+_install(__name__, _api)
 
 request = _api.request
 get = _api.get

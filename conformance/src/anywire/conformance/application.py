@@ -83,7 +83,7 @@ class Application:
         self.agents: list[Any] = []
         self.listen: Callable[[], Any] | None = None
         self._tasks: dict[str, Any] = {}
-        self._pending: list[Callable[[], None]] = []
+        self._pending: list[Callable[[], object]] = []
         self._dispatched = 0
         self._handling = 0
         self._handled: list[Any] = []
@@ -298,15 +298,17 @@ class Application:
     # ---------------------------------------------------------------- a server's hooks
 
     def attach_hooks(self, server: Any) -> None:
-        """Register the ``on EVENT [URL]:`` sections with `server`."""
+        """Register the ``on EVENT [URL]:`` sections with `server`, once main says something else than ``watch``."""
         self.scope.names["server"] = server
         for event in dict.fromkeys(section.words[0] for section in self.program.hooks):
             sections = [section for section in self.program.hooks if section.words[0] == event]
             if event in HOOKS:
-                server.on(event, self.backend.hook(self._handler(event, sections)))
+                hook = self.backend.hook(self._handler(event, sections))
+                self._pending.append(partial(server.on, event, hook))
             else:
                 for section in sections:
-                    self._observe(server, Section("on", ("server", event), section.operations), self.scope)
+                    observer = Section("on", ("server", event), section.operations)
+                    self._pending.append(partial(self._observe, server, observer, self.scope))
 
     def _handler(self, event: str, sections: list[Section]) -> Callable[..., Any]:
         names = _ARGUMENTS.get(event, _SWITCHED)

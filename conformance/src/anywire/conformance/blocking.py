@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from .backends import PATIENCE, Backend, drive
+from .errors import ScenarioError
 from .peers import Threads
 
 __all__ = ["Blocking", "on_gevent", "on_threads"]
@@ -48,6 +49,7 @@ class Blocking:
     """
 
     virtual = False
+    cancels = False
 
     def __init__(self, name: str, http: Any) -> None:
         self.name = name
@@ -65,7 +67,8 @@ class Blocking:
             threading.excepthook = hook
 
     def _died(self, dead: threading.ExceptHookArgs) -> None:
-        self.reports.append(repr(dead.exc_value))
+        if not isinstance(dead.exc_value, ScenarioError):  # a run that hung may end during the next
+            self.reports.append(repr(dead.exc_value))
 
     def _in_thread(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         results: list[T] = []
@@ -114,7 +117,7 @@ class _ThreadFlag:
 
     def wait(self) -> None:
         if not self._event.wait(PATIENCE):
-            raise RuntimeError("what is waited for does not happen")
+            raise ScenarioError("what is waited for does not happen")
 
 
 def _cannot_cancel() -> None:
@@ -122,6 +125,8 @@ def _cannot_cancel() -> None:
 
 
 class _Gevent(Blocking):
+    cancels = True
+
     def __init__(self, name: str, http: Any) -> None:
         super().__init__(name, http)
         self._gevent = importlib.import_module("gevent")

@@ -59,6 +59,11 @@ class Case:
         """What it shows."""
         return self.document.shows
 
+    @property
+    def cancels(self) -> bool:
+        """It cancels a task."""
+        return any(operation.verb == "cancel" for operation in self.program.main.operations)
+
     def __str__(self) -> str:
         return self.name
 

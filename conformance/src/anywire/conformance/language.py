@@ -55,7 +55,7 @@ CALLS: Final = frozenset(
     create_server destroy end end_nowait flush_headers get_connections get_header get_header_names get_headers
     get_name get_raw_header_names has_header listen listener_count pause read receive remove_header response
     resume send send_eof set_encoding set_header set_headers set_timeout uncork upgraded validate_header_name
-    validate_header_value write write_continue write_early_hints write_head write_information write_nowait
+    validate_header_value write write_continue write_early_hints write_head write_header write_information write_nowait
     write_processing
     """.split()
 )
@@ -68,8 +68,8 @@ ATTRIBUTES: Final = frozenset(
     global_agent headers headers_distinct headers_sent headers_timeout host http_allow_half_open http_version
     http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_connections
     max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets
-    message method options path protocol raw_headers raw_packet raw_trailers reason remote_address req
-    request_timeout requests res reused_socket scheduling send_date should_keep_alive socket socket_path sockets
+    message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark reason
+    remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket socket_path sockets
     status_code status_message timeout trailers trailers_distinct upgrade url use_chunked_encoding_by_default
     writable_corked writable_ended writable_finished writable_high_water_mark writable_length writable_object_mode
     """.split()
@@ -254,7 +254,7 @@ class Step:
     flag: str = ""
 
 
-_STEPS: Final = frozenset({"close", "cut", "end", "eof", "gone", "reset"})
+_STEPS: Final = frozenset({"close", "connect", "cut", "end", "eof", "gone", "reset"})
 
 
 def parse_peer(text: str, where: str) -> list[Step]:

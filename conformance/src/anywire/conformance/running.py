@@ -53,6 +53,8 @@ def run_case(backend: Backend, case: Case, variant: str) -> Outcome:
         return _parse(case)
     if case.document.keys.get("Time") == "virtual" and not backend.virtual:
         return Outcome(case, variant, SKIP, "needs a virtual clock")
+    if case.cancels and not getattr(backend, "cancels", True):
+        return Outcome(case, variant, SKIP, "nothing can be cancelled here")
     return _Run(backend, case, variant).outcome()
 
 
@@ -175,11 +177,16 @@ class _Run:
             steps = trailing(steps) or steps
         if not steps or steps[-1].verb not in ("end", "gone", "cut", "reset", "close"):
             steps = [*steps, Step("eof"), Step("end")]
-        peer = _Peer(steps, Conversation(len(self.peers) + 1), self.backend.flag())
+        peer = _Peer(list(steps), Conversation(len(self.peers) + 1), self.backend.flag())
         self.peers.append(peer)
         world, port = self.backend.world, self.port
 
         async def work() -> None:
+            while any(step.verb == "connect" for step in peer.steps):
+                step = peer.steps.pop(0)
+                if step.verb == "wait" and not await settle(world.wait(self.signals[step.flag])):
+                    peer.conversation.problem = f"the application never signalled {step.flag!r}"
+                    return
             try:
                 stream = await settle(world.connect(port))
             except OSError as error:

@@ -36,6 +36,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, TypeVar
 
+from ._chars import safe_text
+from ._checks import check_bool, check_port, check_timeout, received
 from ._errors import ArgumentTypeError, ArgumentValueError
 from ._lease import (
     AGE,
@@ -71,13 +73,19 @@ _GOLDEN: Final = 0.6180339887498949  # n * this mod 1 spreads any run of n evenl
 
 def _limit(name: str, value: float | None, default: float) -> float:
     """Check a limit; 0 and None mean the default (AGT-4, AGT-5)."""
-    if value is None or value == 0:
+    if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentTypeError(f'The "{name}" option must be a number. Received {value!r}')
-    if not value > 0:  # also refuses NaN
-        raise ArgumentValueError(f'The value {value!r} is invalid for option "{name}"')
-    return value
+        raise ArgumentTypeError(f'The "{name}" option must be a number. Received {received(value)}')
+    if not value >= 0 or (value < math.inf and value != int(value)):  # the first also refuses NaN
+        raise ArgumentValueError(
+            f'The value {safe_text(value)} is invalid for option "{name}": it must be a positive integer or inf'
+        )
+    return value or default
+
+
+def _seconds(value: float | None, name: str) -> float | None:
+    return None if value is None or value == math.inf else check_timeout(value, name)
 
 
 class Agent(Pool[C, R]):
@@ -161,11 +169,15 @@ class Agent(Pool[C, R]):
         given: dict[str, Any] = {key: value for key, (value, default) in known.items() if value != default}
         # AGT-7: the HTTP path must never be taken for the path of a Unix socket.
         self.options: dict[str, Any] = {**given, **options, "path": None}
-        self.keep_alive = keep_alive
-        self.keep_alive_delay: float = keep_alive_delay or 1.0
-        self.timeout = timeout
-        self.max_socket_age = max_socket_age
-        self.default_port = default_port
+        self.keep_alive = check_bool(keep_alive, "keep_alive")
+        self.keep_alive_delay: float = _seconds(keep_alive_delay, "keep_alive_delay") or 1.0
+        self.timeout = _seconds(timeout, "timeout")
+        self.max_socket_age = _seconds(max_socket_age, "max_socket_age")
+        self.default_port = check_port(default_port, "default_port")
+        if protocol not in ("http:", "https:"):
+            raise ArgumentValueError(
+                f'The option "protocol" must be "http:" or "https:". Received {received(protocol)}'
+            )
         self.protocol = protocol
         self._arrivals = 0  # requests ever queued: their order over all names
         self._opened = 0
@@ -217,7 +229,7 @@ class Agent(Pool[C, R]):
     @scheduling.setter
     def scheduling(self, value: str) -> None:
         if value not in ("fifo", "lifo"):
-            raise ArgumentValueError(f"scheduling must be 'fifo' or 'lifo'. Received {value!r}")
+            raise ArgumentValueError(f"scheduling must be 'fifo' or 'lifo'. Received {received(value)}")
         self._lifo = value == "lifo"
 
     def limits_changed(self) -> None:

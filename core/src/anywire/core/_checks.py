@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ._chars import safe_text
 from ._errors import ArgumentTypeError, ArgumentValueError
@@ -25,18 +25,26 @@ __all__ = [
     "EMPTY",
     "MAX_TIMEOUT",
     "check_bool",
+    "check_callable",
+    "check_count",
+    "check_destination",
+    "check_error",
     "check_host",
     "check_ip",
     "check_mapping",
     "check_port",
     "check_size",
     "check_socket_path",
+    "check_subclass",
     "check_timeout",
     "received",
+    "refuse_tls",
     "tls_options",
     "unknown_option",
     "wrong_type",
 ]
+
+T = TypeVar("T")
 
 EMPTY: Final[Mapping[str, Any]] = {}
 MAX_TIMEOUT: Final = 2147483.647
@@ -50,7 +58,7 @@ def check_timeout(value: object, name: str) -> float:
 
     Args:
         value: what was given; an int or a float, and not a bool.
-        name: of the argument, for the message: ``"timeout"`` (MOD-60), ``"msecs"`` (CLI-95).
+        name: of the argument, for the message: ``"timeout"`` (MOD-60), ``"seconds"`` (CLI-95).
 
     Raises:
         ArgumentTypeError: not a number.
@@ -75,6 +83,48 @@ def check_bool(value: object, name: str) -> bool:
     if value is not True and value is not False:
         raise wrong_type(name, "bool", value)
     return value
+
+
+def check_callable(value: object, name: str, kind: str = "property") -> Any:
+    """Something that can be called."""
+    if not callable(value):
+        raise wrong_type(name, "callable", value, kind)
+    return value
+
+
+def check_subclass(value: Any, name: str, base: type[T]) -> type[T]:
+    """`base` for None, or a subclass of it (MOD-16)."""
+    if value is None:
+        return base
+    if not (isinstance(value, type) and issubclass(value, base)):
+        given = value.__name__ if isinstance(value, type) else received(value)
+        raise ArgumentTypeError(
+            f'The "options.{name}" property must be a subclass of {base.__name__}. Received {given}'
+        )
+    return value
+
+
+def check_count(value: object, name: str) -> int:
+    """An int of any sign; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type(name, "int", value, "argument")
+    return int(value)
+
+
+def check_error(error: Any) -> Any:
+    """What ``destroy()`` takes: an exception, not its class, or None."""
+    if error is not None and not isinstance(error, BaseException):
+        raise wrong_type("error", "exception or None", error, "argument")
+    return error
+
+
+def check_destination(value: object) -> None:
+    """What ``pipe()`` writes to: it has ``write()`` and ``end()``."""
+    for name in ("write", "end"):
+        if isinstance(value, type) or not callable(getattr(value, name, None)):
+            raise ArgumentTypeError(
+                f'The "destination" argument must have write() and end(). Received {received(value)}'
+            )
 
 
 def check_size(value: object, name: str) -> int | None:
@@ -139,7 +189,79 @@ def tls_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
         if value is not None and name in TLS_OPTIONS:
             made[name] = value
     check_tls_flags(made)
+    for name, value in made.items():
+        if (check := _TLS_CHECKS.get(name)) is not None:
+            made[name] = check(value, name)
     return made
+
+
+def refuse_tls(options: Mapping[str, Any]) -> None:
+    """Where there is no TLS an option for it is a mistake: what was to be secret would go out in the clear."""
+    name = next((each for each in options if each in TLS_OPTIONS), None)
+    if name is not None:
+        raise ArgumentValueError(
+            f'The option "{safe_text(name)}" is for TLS, and this is "http:"; use the https module'
+        )
+
+
+def _pem(value: object, name: str) -> str | bytes:
+    """PEM text or a path; what has ``__fspath__`` becomes the path's text."""
+    if not isinstance(value, (str, bytes)):
+        fspath = getattr(type(value), "__fspath__", None)
+        text = fspath(value) if fspath is not None else None
+        if not isinstance(text, str):
+            raise wrong_type(name, "str, bytes or path", value)
+        return text
+    return value
+
+
+def _pems(value: object, name: str) -> object:
+    return [_pem(each, name) for each in value] if isinstance(value, (list, tuple)) else _pem(value, name)
+
+
+def _typed(wanted: str, *types: type) -> Callable[[Any, str], Any]:
+    def check(value: Any, name: str) -> Any:
+        if isinstance(value, bool) or not isinstance(value, types):
+            raise wrong_type(name, wanted, value)
+        return value
+
+    return check
+
+
+def _passphrase(value: object, name: str) -> object:
+    if not isinstance(value, (str, bytes, bytearray)) and not callable(value):
+        raise wrong_type(name, "str, bytes or callable", value)
+    return value
+
+
+def _protocols(value: object, name: str) -> object:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
+        raise wrong_type(name, "list of str", value)
+    return value
+
+
+def _context(value: object, name: str) -> object:
+    # The core does not import ssl, and gevent has its own.
+    if isinstance(value, type) or not callable(getattr(value, "wrap_bio", None)):
+        raise wrong_type(name, "ssl.SSLContext", value)
+    return value
+
+
+_str: Final = _typed("str", str)
+_TLS_CHECKS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    **dict.fromkeys(("ca", "crl", "pfx", "dhparam"), _pems),
+    **dict.fromkeys(("cert", "key"), _pem),
+    **dict.fromkeys(("ciphers", "client_cert_engine", "ecdh_curve", "secure_protocol"), _str),
+    **dict.fromkeys(("servername", "session_id_context", "sigalgs"), _str),
+    **dict.fromkeys(("min_version", "max_version"), _typed("str or ssl.TLSVersion", str, int)),
+    "alpn_protocols": _protocols,
+    "check_server_identity": check_callable,
+    "honor_cipher_order": check_bool,
+    "passphrase": _passphrase,
+    "secure_options": _typed("int", int),
+    "ssl_context": _context,
+}
+"""By option; the flags have a check of their own."""
 
 
 def check_host(value: object, name: str) -> str:
@@ -187,7 +309,9 @@ def check_ip(value: object) -> str:
             return value
         except ValueError:
             pass
-    raise ArgumentValueError(f"Invalid IP address: {safe_text(value)}", code="ERR_INVALID_IP_ADDRESS")
+    raise ArgumentValueError(
+        f'Invalid IP address: {safe_text(value)} (option "local_address")', code="ERR_INVALID_IP_ADDRESS"
+    )
 
 
 def received(value: object) -> str:
@@ -208,13 +332,15 @@ def _out_of_range(name: str, wanted: str, value: object) -> ArgumentValueError:
     )
 
 
-def unknown_option(options: Iterable[object], known: frozenset[str]) -> ArgumentTypeError:
-    """The error for the first of `options` that is not `known`, with the closest name that is."""
+def unknown_option(
+    options: Iterable[object], known: frozenset[str], hints: Mapping[str, str] = EMPTY
+) -> ArgumentTypeError:
+    """The error for the first of `options` that is not `known`, with its hint or the closest name that is."""
     name = next(each for each in options if each not in known)
     if not isinstance(name, str):
         return ArgumentTypeError(f"The names of options must be of type str. Received {received(name)}")
     # Somebody who comes from Node writes maxHeaderSize.
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    close = get_close_matches(snake, sorted(known), n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
+    close = get_close_matches(snake, sorted(known), n=1, cutoff=0.8)
+    hint = f"; {hints[name]}" if name in hints else f'; did you mean "{close[0]}"?' if close else ""
     return ArgumentTypeError(f'Unknown option "{safe_text(name)}"{hint}')

@@ -6,11 +6,21 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ._agent import Agent
-from ._checks import tls_options, unknown_option
+from ._checks import (
+    check_callable,
+    check_host,
+    check_ip,
+    check_mapping,
+    check_port,
+    check_socket_path,
+    refuse_tls,
+    tls_options,
+    unknown_option,
+)
 from ._client_connection import ClientConnection
 from ._emitter import Emitter
 from ._names import TLS_OPTIONS, http_name, https_name
-from ._options import server_name
+from ._options import check_family, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +52,15 @@ _CONNECTION = TLS_OPTIONS | {
 """Options that overrule those of requests (AGT-8)."""
 
 _KNOWN = _POLICY | _CONNECTION
+_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
+    "family": lambda value, _: check_family(value),
+    "host": check_host,
+    "local_address": lambda value, _: check_ip(value) if value else None,
+    "lookup": check_callable,
+    "port": check_port,
+    "socket_options": check_mapping,
+    "socket_path": check_socket_path,
+}
 
 
 class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
@@ -54,7 +73,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         ArgumentTypeError: an unknown name, or a limit that is not a number.
         ArgumentValueError: a limit is negative, or ``scheduling`` is unknown.
 
-    Events: ``free(socket, options)``, ``keylog(line, socket)``.
+    Events: ``free(socket, options)``.
     """
 
     def __init__(self, *, keep_alive: bool = False, **options: Any) -> None:
@@ -62,14 +81,20 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         create = options.pop("create_connection", None)
         if not _KNOWN.issuperset(options):
             raise unknown_option(options, _KNOWN | {"create_connection"})
-        if nested := options.pop("tls", None):
-            given = tls_options({"tls": nested})
-            options = {**{name: value for name, value in given.items() if name in TLS_OPTIONS}, **options}
+        if "tls" in options or not TLS_OPTIONS.isdisjoint(options):
+            given = tls_options(options)
+            if options.get("protocol", "http:") == "http:":
+                refuse_tls(given)
+            options.pop("tls", None)
+            options.update((name, value) for name, value in given.items() if name in TLS_OPTIONS)
             if unknown := {name: value for name, value in given.items() if name not in TLS_OPTIONS}:
                 options["tls"] = unknown
+        for name, check in _CHECKS.items():
+            if options.get(name) is not None:
+                options[name] = check(options[name], name)
         Agent.__init__(self, keep_alive=keep_alive, **options)
         if create is not None:
-            self.create_connection = create
+            self.create_connection = check_callable(create, "create_connection")
         self._own_options = any(name not in _POLICY for name in self.options)
 
     def get_name(self, options: Mapping[str, object]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError
+from ._failure import let_go
 from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
 from ._parser import Parser
@@ -216,10 +217,14 @@ class ClientConnection(Connection):
             if not self.reusable and self.on_idle_end is not None:
                 tell, self.on_idle_end = self.on_idle_end, None
                 tell(self)
-        elif self._lost and self.receiving == DONE:
-            pass  # the response is complete; its reader notices nothing
-        elif self._lost and self.error is None:
-            self.error = ConnectionLost("socket hang up", phase=self._phase_name())
+            return
+        if self._lost:
+            if self.receiving != DONE and self.error is None:  # if it is complete its reader notices nothing
+                self.error = ConnectionLost("socket hang up", phase=self._phase_name())
+            let_go(self.request)
+        elif self.eof and self.receiving in (BODY, DONE) and self.sending == DONE:
+            # Everything was said on both sides. Nobody need read it for the socket to go, as in Node (ASK-7).
+            self.pump.close()
 
     # ---------------------------------------------------------------- time
 

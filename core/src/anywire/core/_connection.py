@@ -26,6 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import AnywireError, ConnectionLost, ParseError, TruncatedError, os_error
+from ._failure import where
 from ._parser import Parser
 from ._pump import FOREVER
 from ._state import BODY, END, FAIL, FAILED, FINISH, HALF, IDLE, SWITCH, SWITCHED
@@ -218,13 +219,20 @@ class Connection:
             return self.error
         cause = self.error
         if cause is None or cause.syscall is None:
-            error = TruncatedError("aborted", phase="body")
+            error = TruncatedError(f"aborted{self._whose()}", phase="body")
         else:  # not a FIN but a reset: say what the system said (CLI-57)
-            error = TruncatedError(cause.message, code=cause.code, phase="body")
+            error = TruncatedError(f"{cause.message}{self._whose()}", code=cause.code, phase="body")
             error.syscall = cause.syscall
         error.__cause__ = cause
         error.response_started = True
         return error
+
+    def _whose(self) -> str:
+        """The exchange that was cut short, for messages."""
+        message = self.message
+        if message is None:
+            return ""
+        return f": {where(message.req)}" if message.req is not None else f": {message.method} {message.url:.200}"
 
     # ---------------------------------------------------------------- the end
 

@@ -245,9 +245,7 @@ class Emitter:
 
             return decorate
         if not callable(listener):
-            raise ArgumentTypeError(
-                f'The "listener" argument must be of type function. Received {type(listener).__name__}'
-            )
+            raise ArgumentTypeError(f'The "listener" argument must be callable. Received {type(listener).__name__}')
         if event not in self.async_events and _is_async(listener):
             raise ArgumentTypeError(
                 f'The "listener" argument for the event "{event}" must be a plain function: '

@@ -160,6 +160,7 @@ class ParseError(RemoteError, ValueError):
 
     @property
     def excerpt(self) -> str:
+        """At most 64 bytes around the offence, escaped, for messages and logs."""
         if not self.raw_packet:
             return ""
         start = max(0, self.bytes_parsed - 32)

@@ -13,7 +13,19 @@ from ._lease import OPEN
 if TYPE_CHECKING:
     from ._request import ClientRequest
 
-__all__ = ["IDEMPOTENT", "REPLAY_BYTES", "Quiet", "as_ours", "describe", "is_quiet", "keep_for_replay", "replayable"]
+__all__ = [
+    "IDEMPOTENT",
+    "REPLAY_BYTES",
+    "Quiet",
+    "as_ours",
+    "describe",
+    "expired",
+    "is_quiet",
+    "keep_for_replay",
+    "replayable",
+    "timed_out",
+    "where",
+]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2."""
@@ -117,3 +129,12 @@ def is_quiet(request: ClientRequest, error: Exception) -> bool:
         connecting = lease is not None and lease.state == OPEN and lease.waiter is not None  # CLI-74
         return request.aborted and request._connection is None and not connecting
     return isinstance(error, Quiet) or (isinstance(error, TruncatedError) and error.syscall is None)
+
+
+def let_go(request: ClientRequest) -> None:
+    """The transport is gone. What came of the answer can be read, but holds no place in the pool any more (ASK-7)."""
+    lease = request._lease
+    if lease is not None and request.res is not None and request.agent is not None:
+        request._lease = None
+        request.agent.dropped(lease)
+        request._settle()

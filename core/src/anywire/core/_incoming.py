@@ -15,10 +15,10 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, Final
 
+from ._checks import check_error, check_timeout, wrong_type
 from ._emitter import Emitter
 from ._errors import AnywireError, ArgumentValueError
 from ._fields import distinct_fields, join_fields, parse_fields
-from ._options import check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,8 +216,11 @@ class IncomingMessage(Emitter):
             encoding: a Python codec name; malformed input becomes U+FFFD, as in Node.
 
         Raises:
+            ArgumentTypeError: `encoding` is not a str.
             ArgumentValueError: ``ERR_UNKNOWN_ENCODING``.
         """
+        if not isinstance(encoding, str):
+            raise wrong_type("encoding", "str", encoding, "argument")
         try:
             decoder = codecs.getincrementaldecoder(encoding)("replace")
         except LookupError:
@@ -323,13 +326,14 @@ class IncomingMessage(Emitter):
 
     def destroy(self, error: AnywireError | None = None) -> Self:
         """Destroy the transport (MSG-32 to MSG-35). With `error`, the exchange fails with it."""
+        check_error(error)
         if self._connection.message is self:
             self._connection.destroy(error)
         return self
 
     def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
         """Idle timeout of the connection in seconds, 0 for none (MSG-36)."""
-        seconds = check_timeout(seconds, "msecs")
+        seconds = check_timeout(seconds, "seconds")
         if self._connection.message is self:  # else the connection is somebody else's already (CLI-96)
             self._connection.set_idle_timeout(seconds)
         if callback is not None:

@@ -35,6 +35,7 @@ from ._checks import (
     EMPTY,
     MAX_TIMEOUT,
     check_bool,
+    check_callable,
     check_host,
     check_ip,
     check_mapping,
@@ -43,6 +44,7 @@ from ._checks import (
     check_socket_path,
     check_timeout,
     received,
+    refuse_tls,
     tls_options,
     unknown_option,
     wrong_type,
@@ -57,6 +59,8 @@ __all__ = [
     "REQUEST_OPTIONS",
     "RequestOptions",
     "authorization_header",
+    "check_agent",
+    "check_family",
     "check_host_value",
     "check_timeout",
     "host_header",
@@ -80,6 +84,21 @@ REQUEST_OPTIONS: Final = (
     }
 )  # fmt: skip
 """Every name that ``request()`` and ``get()`` know."""
+
+
+_BODY: Final = "the body is written with write() or end()"
+_HINTS: Final = {
+    "body": _BODY,
+    "content": _BODY,
+    "data": _BODY,
+    "files": _BODY,
+    "form": _BODY,
+    "json": _BODY,
+    "cookies": "send a Cookie field in headers",
+    "params": "the query is part of the URL",
+    "verify": 'it is "reject_unauthorized", or "ca" for a file of authorities',
+}
+"""What people mean who know other clients."""
 
 
 class RequestOptions:
@@ -202,7 +221,7 @@ def request_arguments(
         options = {**url, **options}
         url = None
     if callback is not None and not callable(callback):
-        raise wrong_type("callback", "function", callback, "argument")
+        raise wrong_type("callback", "callable", callback, "argument")
     return url, callback, options
 
 
@@ -234,18 +253,15 @@ def request_options(
         options = dict(options)
     plain = _COMMON.issuperset(options)
     if not plain and not REQUEST_OPTIONS.issuperset(options):
-        raise unknown_option(options, REQUEST_OPTIONS)
+        raise unknown_option(options, REQUEST_OPTIONS, _HINTS)
     get = options.get
     made = RequestOptions()
     parsed = None if url is None else parse_url(url)
 
     agent = made.agent = get("agent")
     used: Any = default_agent if agent is None or agent is False else agent
-    if agent is not None and agent is not False and not _is_agent(agent):
-        raise ArgumentTypeError(
-            'The "options.agent" property must be one of Agent-like Object, undefined, or false. '
-            f"Received {received(agent)}"
-        )
+    if agent is not None and agent is not False:
+        check_agent(agent)
 
     path = get("path")
     if path is not None and path != "":
@@ -321,25 +337,33 @@ def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None
             raise wrong_type("auth", "str", auth)
         made.auth = auth or None
     # Only here does None say something: any falsy value but an absent one turns it off (MOD-58).
-    made.set_host = bool(options["set_host"]) if "set_host" in options else True
+    if "set_host" in options:
+        set_host = options["set_host"]
+        if set_host is not None and not isinstance(set_host, (bool, int, str)):
+            raise wrong_type("set_host", "bool", set_host)
+        made.set_host = bool(set_host)
 
     made.default_port = check_port(get("default_port"), "default_port") or made.default_port
     made.port = check_port(get("port"), "port") or url_port or made.default_port
     made.socket_path = check_socket_path(get("socket_path"), "socket_path")
     if local_address := get("local_address"):
         made.local_address = check_ip(local_address)
-    made.family = _family(get("family"))
+    made.family = check_family(get("family"))
     if (lookup := get("lookup")) is not None:
-        if not callable(lookup):
-            raise wrong_type("lookup", "function", lookup)
-        made.lookup = lookup
-    create = get("create_connection")
-    made.create_connection = create if made.agent is None and callable(create) else None
-    made.signal = get("signal")
+        made.lookup = check_callable(lookup, "lookup")
+    if (create := get("create_connection")) is not None:
+        check_callable(create, "create_connection")
+        made.create_connection = create if made.agent is None else None
+    if (signal := get("signal")) is not None:
+        if not hasattr(signal, "aborted") or not callable(getattr(signal, "once", None)):
+            raise wrong_type("signal", "object with aborted and once()", signal)
+        made.signal = signal
     if (socket_options := get("socket_options")) is not None:
         made.socket_options = dict(check_mapping(socket_options, "socket_options"))
     if "tls" in options or not TLS_OPTIONS.isdisjoint(options):
         made.tls = tls_options(options)
+        if made.protocol == "http:":
+            refuse_tls(made.tls)
     if (servername := made.tls.get("servername")) is not None:
         if not isinstance(servername, str):
             raise wrong_type("servername", "str", servername)
@@ -414,8 +438,18 @@ def _host(options: Mapping[str, Any], url_hostname: str) -> tuple[str, str]:
     return _host_forms(first or second)
 
 
-def _is_agent(agent: Any) -> bool:
-    return callable(getattr(agent, "add_request", None)) or callable(getattr(agent, "request", None))
+def check_agent(agent: Any, name: str = "options.agent", kind: str = "property") -> Any:
+    """Something with ``add_request()`` (MOD-36); a class has one too, and is none.
+
+    Raises:
+        ArgumentTypeError: beginning with Node's text, which a Python programmer gets explained.
+    """
+    if isinstance(agent, type) or not callable(getattr(agent, "add_request", None)):
+        raise ArgumentTypeError(
+            f'The "{name}" {kind} must be one of Agent-like Object, undefined, or false. '
+            f"Received {received(agent)}: give an Agent, False for a new one, or None for the global one"
+        )
+    return agent
 
 
 def path_text(path: object) -> str:
@@ -432,9 +466,16 @@ def _check_headers(headers: object) -> None:
         raise wrong_type("headers", "mapping or list of pairs", headers)
 
 
-def _family(value: object) -> int | None:
+def check_family(value: object) -> int | None:
+    """4, 6, or None for both (MOD-45; Node ignores what is none of these)."""
     # socket.AF_INET and AF_INET6 are what a Python programmer writes; their numbers differ by platform.
     name = getattr(value, "name", "")
     if name == "AF_INET" or value == 4:
         return 4
-    return 6 if name == "AF_INET6" or value == 6 else None
+    if name == "AF_INET6" or value == 6:
+        return 6
+    if value is None or value == 0:
+        return None
+    if not isinstance(value, int):
+        raise wrong_type("family", "int", value)
+    raise ArgumentValueError(f'The "options.family" property must be 4, 6 or None. Received {received(value)}')

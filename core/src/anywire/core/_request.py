@@ -22,9 +22,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ._chars import check_method, check_target
+from ._checks import check_error
 from ._connection import Signal
-from ._errors import AnywireError, LocalError, StateError, TimedOut
-from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable
+from ._errors import AnywireError, LocalError, StateError
+from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
@@ -67,24 +68,9 @@ class ClientRequest(OutgoingMessage):
     """
 
     __slots__ = (
-        "_deadline",
-        "_error",
-        "_lease",
-        "_method",
-        "_now",
-        "_options",
-        "_over",
-        "_path",
-        "_raw_fields",
-        "_replay",
-        "_switched",
-        "_timeout_seen",
-        "aborted",
-        "agent",
-        "res",
-        "reused_socket",
-        "timeout",
-    )
+        "_deadline", "_error", "_lease", "_method", "_now", "_options", "_over", "_path", "_raw_fields", "_replay",
+        "_switched", "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
+    )  # fmt: skip
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, now: Callable[[], float]) -> None:
         self._listeners = None
@@ -153,7 +139,7 @@ class ClientRequest(OutgoingMessage):
 
     def __repr__(self) -> str:
         state = "over" if self._over else "answered" if self.res is not None else "waiting"
-        return f"<{type(self).__name__} {self._method} {self.protocol}//{self.host}{self._path} {state}>"
+        return f"<{type(self).__name__} {where(self)} {state}>"
 
     # ---------------------------------------------------------------- properties
 
@@ -479,7 +465,7 @@ class ClientRequest(OutgoingMessage):
         if error is None:
             self._fail(Quiet("socket hang up", phase=self._phase()))
         else:
-            self._fail(error)
+            self._fail(check_error(error))
         return self
 
     def abort(self) -> None:
@@ -522,7 +508,7 @@ class ClientRequest(OutgoingMessage):
 
     def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
         """Idle timeout in seconds, 0 for none; counted once there is a connection (CLI-22, CLI-89 to CLI-96)."""
-        seconds = check_timeout(seconds, "msecs")
+        seconds = check_timeout(seconds, "seconds")
         if callback is not None:
             self.once("timeout", callback)
         if self._over or self._error is not None:
@@ -546,6 +532,5 @@ class ClientRequest(OutgoingMessage):
             self._timeout_seen = True
             self.emit("timeout")
         else:
-            error = TimedOut(f"{self._method} {self.host}: no traffic for {self.timeout} s", phase=self._phase())
-            error.elapsed = self.timeout
-            self._fail(error)
+            limit = self.timeout if self._connection is None else self._connection.idle_timeout
+            self._fail(timed_out(self, "timeout", limit, self._phase()))

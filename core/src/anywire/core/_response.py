@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._checks import check_error
 from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._framing import CHUNKED_OK
 from ._header_store import HeaderStore
@@ -231,6 +232,7 @@ class ServerResponse(OutgoingMessage):
 
     def destroy(self, error: AnywireError | None = None) -> Self:
         """Destroy the transport: ``aborted`` and ``close`` on the request, ``close`` here (RES-71)."""
+        check_error(error)
         if self._connection.response is self:
             self._connection.destroy(error)
         return self

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ._checks import check_subclass
 from ._date import DateLine
 from ._emitter import Emitter
 from ._incoming import IncomingMessage
@@ -117,8 +118,12 @@ class Server(Emitter):
         self.max_connections: int | None = options.max_connections
         self.max_requests_per_socket: int = options.max_requests_per_socket
         self.http_allow_half_open: bool = options.http_allow_half_open
-        self.incoming_message_class: type[IncomingMessage] = options.incoming_message_class or message_class
-        self.server_response_class: type[ServerResponse] = options.server_response_class or response_class
+        self.incoming_message_class = check_subclass(
+            options.incoming_message_class, "incoming_message_class", message_class
+        )
+        self.server_response_class = check_subclass(
+            options.server_response_class, "server_response_class", response_class
+        )
 
     @property
     def max_headers_count(self) -> int:
@@ -131,7 +136,7 @@ class Server(Emitter):
 
     def set_timeout(self, seconds: float = 0.0, callback: Callable[..., object] | None = None) -> Self:
         """Set :attr:`timeout` for connections accepted from now on (SRV-59)."""
-        self.timeout = check_timeout(seconds, "msecs")
+        self.timeout = check_timeout(seconds, "seconds")
         if callback is not None:
             self.on("timeout", callback)
         return self

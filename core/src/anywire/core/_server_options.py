@@ -16,12 +16,14 @@ from ._chars import safe_text
 from ._checks import (
     EMPTY,
     check_bool,
+    check_callable,
     check_host,
     check_port,
     check_size,
     check_socket_path,
     check_timeout,
     received,
+    refuse_tls,
     tls_options,
     unknown_option,
     wrong_type,
@@ -164,6 +166,7 @@ def server_arguments(
     keywords: Mapping[str, Any] = EMPTY,
     *,
     settings: ProcessSettings = _DEFAULTS,
+    secure: bool = True,
 ) -> tuple[Callable[..., object] | None, ServerOptions]:
     """Sort out the forms of ``create_server()`` (MOD-13): ``(listener, options)``.
 
@@ -172,6 +175,7 @@ def server_arguments(
         listener: the listener, if it stands second.
         keywords: options given by keyword; they win.
         settings: the process-wide defaults.
+        secure: TLS options have a meaning.
 
     Raises:
         ArgumentTypeError: `options` is none of these (MOD-14); `listener` is not callable (MOD-15).
@@ -181,8 +185,11 @@ def server_arguments(
     if options is not None and not isinstance(options, Mapping):
         raise wrong_type("options", "object", options, "argument")
     if listener is not None and not callable(listener):
-        raise wrong_type("listener", "function", listener, "argument")
-    return listener, server_options({**(options or EMPTY), **keywords}, settings=settings)
+        raise wrong_type("listener", "callable", listener, "argument")
+    made = server_options({**(options or EMPTY), **keywords}, settings=settings)
+    if not secure:
+        refuse_tls(made.tls)
+    return listener, made
 
 
 def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSettings = _DEFAULTS) -> ServerOptions:
@@ -197,7 +204,7 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
     made = ServerOptions(max_header_size=settings.effective_max_header_size())
     for name in _CLASSES:
         if (value := options.get(name)) is not None:
-            if not callable(value):
+            if not isinstance(value, type):
                 raise wrong_type(name, "type", value)
             setattr(made, name, value)
     if size := check_size(options.get("max_header_size"), "max_header_size"):
@@ -251,6 +258,7 @@ def listen_options(
     ipv6_only: object = False,
     readable_all: object = False,
     writable_all: object = False,
+    callback: object = None,
 ) -> ListenOptions:
     """Check the arguments of ``listen()`` (SRV-75 to SRV-80).
 
@@ -265,6 +273,7 @@ def listen_options(
         ipv6_only: do not accept IPv4 on an IPv6 socket.
         readable_all: let every user read the Unix-domain socket.
         writable_all: let every user write to it.
+        callback: checked, and not part of the result.
 
     Raises:
         ArgumentTypeError: an argument of the wrong type, or an unknown name in the mapping.
@@ -272,6 +281,8 @@ def listen_options(
             number (SRV-79), ``ERR_INVALID_ARG_VALUE`` for a mapping that does not say where, or
             for two places at once.
     """
+    if callback is not None:
+        check_callable(callback, "callback", "argument")
     if isinstance(port, Mapping):
         return _listen_mapping(port)
     if path is None and (hasattr(type(port), "__fspath__") or (isinstance(port, str) and port and not _digits(port))):
@@ -286,6 +297,8 @@ def listen_options(
     if len(given) + (fd is not None) > 1:
         names = ", ".join(given + ["fd"] * (fd is not None))
         raise ArgumentValueError(f"A server listens in one place; these were given together: {names}")
+    if sock is not None and (isinstance(sock, type) or not callable(getattr(sock, "getsockname", None))):
+        raise wrong_type("sock", "socket", sock)
     if place is None and path is not None and not number and fd is None and sock is None:
         raise ArgumentValueError('The argument "path" is an empty text')
     return ListenOptions(

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
+from errno import errorcode
 from typing import Any, Final
 
 from ._errors import ArgumentValueError
@@ -42,8 +44,9 @@ def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
             ``reject_unauthorized`` is exactly False (SEC-42).
 
     Raises:
-        ArgumentValueError: an option that this Python's ssl cannot honour, named.
-        OSError: a file cannot be read; ``ssl.SSLError`` if its content is wrong.
+        ArgumentValueError: an option that this Python's ssl cannot honour, named; or a file cannot be read: the code
+            is the system's, ``ENOENT`` for one that is not there.
+        OSError: an ``ssl.SSLError``: a file's content is wrong.
     """
     tls = _tls_only(options, options.get("tls") or {})
     return tls.get("ssl_context") or _cached(ssl, tls, tempfile)
@@ -106,7 +109,7 @@ def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> A
         if _is_pem(text):
             context.load_verify_locations(cadata=text)
         else:
-            context.load_verify_locations(cafile=text)
+            _load_authorities(context, text, "ca")
     insist = tls.get("reject_unauthorized", True)
     if server:
         if "ca" in tls:
@@ -117,7 +120,7 @@ def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> A
     elif tls.get("check_hostname") is False:
         context.check_hostname = False
     if "cert" in tls:
-        _load_chain(context, tls, tempfile)
+        _load_chain(ssl, context, tls, tempfile)
     for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
         if name in tls:
             setattr(context, attribute, _version(ssl, tls[name], name))
@@ -136,7 +139,23 @@ def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> A
     return context
 
 
-def _load_chain(context: Any, tls: Mapping[str, Any], tempfile: Any) -> None:
+def _load_authorities(context: Any, path: str, name: str) -> None:
+    try:
+        context.load_verify_locations(cafile=path)
+    except OSError as error:
+        if type(error).__module__ == "ssl":  # it was read, and is something else
+            raise
+        raise _unreadable(name, path, error) from error
+
+
+def _unreadable(name: str, path: str, error: OSError) -> ArgumentValueError:
+    """A mistake in an option is not a connection that failed, so it is no OSError here."""
+    code = errorcode.get(error.errno or 0, "EIO")
+    what = "no such file" if code == "ENOENT" else (error.strerror or "cannot be read").lower()
+    return ArgumentValueError(f'The option "{name}": {what}: {path!r}', code=code)
+
+
+def _load_chain(ssl: Any, context: Any, tls: Mapping[str, Any], tempfile: Any) -> None:
     cert, key = _text(tls["cert"]), _text(tls.get("key", tls["cert"]))
     password = tls.get("passphrase")
     if _is_pem(cert) or _is_pem(key):
@@ -148,7 +167,15 @@ def _load_chain(context: Any, tls: Mapping[str, Any], tempfile: Any) -> None:
             file.flush()
             context.load_cert_chain(file.name, password=password)
     else:
-        context.load_cert_chain(cert, key, password=password)
+        try:
+            context.load_cert_chain(cert, key, password=password)
+        except OSError as error:
+            if type(error).__module__ != "ssl":
+                # It does not say which of the two; if the certificate's file can be opened, it is the key's.
+                with suppress(ssl.SSLError):
+                    _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert, "cert")
+                raise _unreadable("key", key, error) from error
+            raise
 
 
 def _version(ssl: Any, value: Any, name: str) -> Any:

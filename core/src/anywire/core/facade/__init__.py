@@ -56,7 +56,11 @@ class _HttpModule(ModuleType):
 
     @global_agent.setter
     def global_agent(self, agent: Any) -> None:
-        self._api.global_agent = agent
+        self._api.set_global_agent(agent)
+
+    def __dir__(self) -> list[str]:
+        """What is offered, not what it is made with."""
+        return sorted([*self.__all__, *(name for name in self.__dict__ if name.startswith("__"))])
 
     @property
     def max_header_size(self) -> int:
@@ -72,7 +76,7 @@ def install(module: str, api: Any) -> None:
 
     Args:
         module: its ``__name__``.
-        api: an object with a ``global_agent`` attribute.
+        api: an object with a ``global_agent`` attribute and ``set_global_agent()``.
     """
     made = sys.modules[module]
     made.__class__ = _HttpModule

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..._checks import check_size
 from ..._client_agent import ClientAgent
-from ..._options import request_arguments, request_options
+from ..._options import check_agent, request_arguments, request_options
 from ..._server_options import server_arguments
 from ..._settings import SETTINGS
 from ._client import ClientRequest
@@ -46,7 +47,7 @@ class SecureAgent(Agent):
         options.setdefault("default_port", 443)
         options.setdefault("protocol", "https:")
         super().__init__(**options)
-        self.max_cached_sessions = max_cached_sessions
+        self.max_cached_sessions = check_size(max_cached_sessions, "max_cached_sessions") or 0
 
 
 class Api:
@@ -102,8 +103,12 @@ class Api:
         return made
 
     def set_global_agent(self, agent: Agent) -> None:
-        """Replace ``global_agent`` for requests made from now on (MOD-12)."""
-        self.global_agent = agent
+        """Replace ``global_agent`` for requests made from now on (MOD-12).
+
+        Raises:
+            ArgumentTypeError: `agent` is not an agent.
+        """
+        self.global_agent = check_agent(agent, "agent", "argument")
 
     def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> Server:
         """Make a server that is not listening yet (MOD-13 to MOD-20).
@@ -116,7 +121,7 @@ class Api:
         Raises:
             ArgumentTypeError, ArgumentValueError: naming the option and its value.
         """
-        listener, checked = server_arguments(options, listener, keywords, settings=SETTINGS)
+        listener, checked = server_arguments(options, listener, keywords, settings=SETTINGS, secure=self._secure)
         server = Server(checked, self._runtime, self._wall_clock, secure=self._secure)
         if listener is not None:
             server.on("request", listener)

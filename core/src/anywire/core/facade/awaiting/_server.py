@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ... import _server
 from ..._connection import CLOSED_EVENT
-from ..._errors import AnywireError, ConnectionLost, StateError, TimedOut, os_error, tls_error
+from ..._errors import ConnectionLost, StateError, TimedOut, listen_error, tls_error
 from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from ..._incoming import UPGRADED
 from ..._pump import FOREVER
@@ -38,7 +38,7 @@ class Server(_server.Server):
     An async context manager: leaving it closes the server with :attr:`grace`.
     """
 
-    __slots__ = ("_closed", "_listener", "_runtime", "grace", "scope", "secure")
+    __slots__ = ("_closed", "_ended", "_listener", "_runtime", "grace", "scope", "secure")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Server(_server.Server):
         self._listener: Listener | None = None
         self._closed: Any = None
         self.scope: Any = None
+        self._ended = False
         self.grace: float | None = 10.0
 
     # ---------------------------------------------------------------- listening
@@ -105,18 +106,14 @@ class Server(_server.Server):
             ipv6_only=ipv6_only,
             readable_all=readable_all,
             writable_all=writable_all,
+            callback=callback,
         )
         runtime = self._runtime()
-        self.draining = False
+        self.draining = self._ended = False
         try:
             self._listener = await runtime.listen(self, options)
         except OSError as error:
-            failure: AnywireError = os_error(
-                error,
-                syscall="listen",
-                address=options.path or options.host or "::",
-                port=None if options.path else options.port,
-            )
+            failure = listen_error(error, path=options.path, host=options.host, port=options.port)
             if self.listener_count("error"):
                 self.emit("error", failure)
             raise failure from error
@@ -202,6 +199,7 @@ class Server(_server.Server):
     def _check_closed(self) -> None:
         if self._listener is None and self.draining and not self.connections:
             self.draining = False
+            self._ended = True
             self.emit("close")
 
     def close_idle_connections(self) -> None:
@@ -255,6 +253,9 @@ class Server(_server.Server):
 
     def admit(self, pump: AwaitingPump) -> ServerConnection | None:
         """A transport was accepted: its connection, or None if ``max_connections`` says no (SRV-46)."""
+        if self._ended:  # accepted before, and told only now: nobody would ever close it (ASK-47)
+            pump.abort()
+            return None
         if self.max_connections and len(self.connections) >= self.max_connections:
             try:
                 if self._listeners is not None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ... import _request
 from ..._client_connection import ClientConnection
-from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, TimedOut, os_error, tls_error
+from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, os_error, tls_error
+from ..._failure import expired
 from ..._lease import ASSIGNED, OPEN, QUEUED
 from ..._limits import Limits
 from ..._options import server_name
@@ -145,7 +146,10 @@ class ClientRequest(_request.ClientRequest):
             raise StateError(
                 f"The server did not upgrade but answered {message.status_code}", code="ERR_HTTP_NOT_UPGRADED"
             )
-        return self._take_over()
+        taken = self._take_over()
+        self._switched = None
+        self.emit("close")
+        return taken
 
     def _answer(self) -> IncomingMessage:
         if self._framing == UNRENDERED and not self.writable_ended:
@@ -245,15 +249,7 @@ class ClientRequest(_request.ClientRequest):
             raise self._expired("write", limit)
 
     def _expired(self, phase: str, limit: float | None) -> Exception:
-        total = self._deadline is not None and self._now() >= self._deadline
-        if total:
-            limit = self._options.deadline
-        what = "deadline" if total else f"{phase} limit"
-        error = TimedOut(
-            f"{self._method} {self.protocol}//{self.host}{self._path}: {what} of {limit} s reached", phase=phase
-        )
-        error.elapsed = limit
-        return self._fail(error)
+        return expired(self, phase, limit)
 
     def _interrupted(self, problem: BaseException) -> None:
         """A wait was cancelled: release everything, now, without another suspension (ASK-12)."""
@@ -377,6 +373,9 @@ class ClientRequest(_request.ClientRequest):
             connection.pump = pump = runtime.open(handle, connection, tls, name, connecting)
         except OSError as error:
             raise _connect_error(error, wanted) from error
+        except LocalError:  # of a TLS option: nobody has touched the handle yet
+            runtime.discard(handle)
+            raise
         pump.set_tcp_keep_alive(60.0 if agent is None or not agent.keep_alive else agent.keep_alive_delay)
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import _incoming, _response
+from ..._checks import check_count, check_destination
 from ..._errors import AnywireError, ArgumentTypeError, TruncatedError
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
@@ -60,7 +61,10 @@ class IncomingMessage(_incoming.IncomingMessage):
         Raises:
             TruncatedError: the message ended early; ``partial`` has what this call had read.
             ParseError: the body is malformed.
+            ArgumentTypeError: `n` is not an int.
         """
+        if type(n) is not int:
+            n = check_count(n, "n")
         if n == 0:
             return b""
         if n > 0:
@@ -90,13 +94,18 @@ class IncomingMessage(_incoming.IncomingMessage):
     def pipe(self, destination: Any) -> Any:
         """Write the whole body to `destination` (anything with ``write()`` and ``end()``); returns it.
 
-        If this message is cut short the destination is destroyed, not ended (MSG-42 is a hazard).
+        If this message is cut short the destination is destroyed, if it can be, and not ended (MSG-42 is a hazard).
+
+        Raises:
+            ArgumentTypeError: `destination` has no ``write()`` or no ``end()``.
         """
+        check_destination(destination)
         try:
             for piece in self:
                 destination.write(piece)
         except BaseException:
-            destination.destroy()
+            if hasattr(destination, "destroy"):
+                destination.destroy()
             raise
         destination.end()
         return destination

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ... import _server
 from ..._connection import CLOSED_EVENT
-from ..._errors import AnywireError, ConnectionLost, StateError, os_error
+from ..._errors import ConnectionLost, StateError, listen_error
 from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from ..._incoming import UPGRADED
 from ..._pump import FOREVER
@@ -104,18 +104,14 @@ class Server(_server.Server):
             ipv6_only=ipv6_only,
             readable_all=readable_all,
             writable_all=writable_all,
+            callback=callback,
         )
         runtime = self._runtime()
         self.draining = False
         try:
             self._listener = runtime.listen(self, options)
         except OSError as error:
-            failure: AnywireError = os_error(
-                error,
-                syscall="listen",
-                address=options.path or options.host or "::",
-                port=None if options.path else options.port,
-            )
+            failure = listen_error(error, path=options.path, host=options.host, port=options.port)
             if self.listener_count("error"):
                 self.emit("error", failure)
             raise failure from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from ..._checks import check_error, check_timeout
 from ..._connection import Connection
 from ..._emitter import Emitter
 from ..._errors import AnywireError, ConnectionLost, StateError
-from ..._options import check_timeout
 from ..._outgoing import as_bytes
 from ..._pump import FOREVER
 from ..._raw import RawStream
@@ -28,7 +28,7 @@ class Socket(Emitter):
     :meth:`send`, :meth:`send_eof`, :meth:`close`; also a context manager and
     iterator. Before that these raise ``StateError``.
 
-    Events: ``close()``, ``timeout()``, ``free()``, ``agent_remove()``.
+    It emits no events yet; those of the request, the response and the server tell the same.
     """
 
     __slots__ = ("_pump", "_raw", "connection", "encrypted", "server")
@@ -94,6 +94,7 @@ class Socket(Emitter):
 
     def destroy(self, error: AnywireError | None = None) -> Self:
         """Gone, now. An exchange it carries fails with `error` or ``ECONNRESET``."""
+        check_error(error)
         if self._raw is not None:
             self._raw.eof = True
             self._raw.error = error or ConnectionLost("socket destroyed")
@@ -106,7 +107,7 @@ class Socket(Emitter):
 
     def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
         """Idle timeout in seconds, 0 for none. Strikes destroy a raw stream; else see ``timeout`` of the messages."""
-        seconds = check_timeout(seconds, "msecs")
+        seconds = check_timeout(seconds, "seconds")
         if callback is not None:
             self.on("timeout", callback)
         feed: Any = self._raw or self.connection

@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,12 +194,21 @@ class Site:
                 current = _validators(info)
             if status := precondition("PUT", headers, current, now):
                 return _conditional_answer(status, current)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            self._make_folders(os.path.dirname(path))
             return Upload(Path(path), headers, lambda created: _stored_answer(created, path))
         except BadTarget as error:
             return plain_answer(400, f"Bad target: {error}")
         except OSError as error:
             return storage_answer(error)
+
+    def _make_folders(self, path: str) -> None:
+        # Not makedirs(): it calls itself for each folder, and a client says how many there are.
+        folder = self.root
+        for name in os.path.relpath(path, self.root).split(os.sep):
+            folder = os.path.join(folder, name)
+            if not os.path.isdir(folder):
+                with suppress(FileExistsError):  # made meanwhile; or no folder, as the next step tells
+                    os.mkdir(folder)
 
 
 def _validators(info: os.stat_result) -> Validators:

@@ -114,6 +114,6 @@ def storage_answer(error: OSError) -> Answer:
         return plain_answer(403, "Not allowed to write here")
     if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
         return plain_answer(409, "A file or folder is in the way")
-    if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
+    if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP):
         return plain_answer(400, "Not a name for a file")
     return plain_answer(500, "The file could not be stored")
