@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncio_peers import Certificates, Wire, peer, pool, port_of, serving, unanswered_port, url_of
+
 from anywire.asyncio import http, https
 from anywire.core import ArgumentTypeError, ArgumentValueError, ConnectError, TimedOut
-
-from .asyncio_peers import Certificates, Wire, peer, pool, port_of, serving, unanswered_port, url_of
 
 ERRORS = """
 AnywireError ArgumentTypeError ArgumentValueError ConnectError ConnectionLost ParseError StateError TLSError TimedOut
@@ -55,11 +55,11 @@ async def test_tls_options_at_the_call() -> None:
 async def test_reading_and_piping() -> None:
     async with serving(hello) as server, pool() as agent, http.get(url_of(server), agent=agent) as res:
         with pytest.raises(ArgumentTypeError, match='"n"'):
-            await res.read("x")
+            await res.read("x")  # type: ignore[arg-type]
         with pytest.raises(ArgumentTypeError, match='"destination"'):
             await res.pipe(5)
         with pytest.raises(ArgumentTypeError, match='"encoding"'):
-            res.set_encoding(5)
+            res.set_encoding(5)  # type: ignore[arg-type]
         assert await res.read() == b"hello"
 
 
@@ -88,7 +88,7 @@ async def test_listen_takes_callbacks_that_can_be_called() -> None:
     assert not server.listening
 
 
-async def test_listening_on_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_listening_on_a_name_that_nobody_knows() -> None:
     server = http.create_server()
     with pytest.raises(ConnectError) as caught:
         await server.listen(0, "no-such-host.invalid")

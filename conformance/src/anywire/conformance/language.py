@@ -69,9 +69,10 @@ ATTRIBUTES: Final = frozenset(
     http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_connections
     max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets
     message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark reason
-    remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket socket_path sockets
-    status_code status_message timeout trailers trailers_distinct upgrade url use_chunked_encoding_by_default
-    writable_corked writable_ended writable_finished writable_high_water_mark writable_length writable_object_mode
+    remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket
+    socket_path sockets status_code status_message timeout trailers trailers_distinct upgrade url
+    use_chunked_encoding_by_default writable_corked writable_ended writable_finished writable_high_water_mark
+    writable_length writable_object_mode
     """.split()
 )
 """Attributes that operations may read, or write with ``set``."""
