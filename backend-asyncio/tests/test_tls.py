@@ -503,3 +503,20 @@ def test_contexts_are_made_once() -> None:
     finally:
         _tls._make = original
     assert len(made) == 1
+
+
+async def test_a_wrong_certificate_file_leaves_no_socket_behind(tmp_path: Any) -> None:
+    """The conftest fails on a leaked descriptor; the error is ssl's own, of the wrong content."""
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(OSError):
+        await https.get(f"https://127.0.0.1:{port}/", ca=str(wrong), agent=False)
+    server.close()
+    await server.wait_closed()

@@ -119,9 +119,6 @@ class Runtime(Resolver):
         self, handle: socket.socket | Pump, feed: Feed, tls: Mapping[str, Any] | None, server_name: str
     ) -> Pump:
         loop = self._loop
-        context = None if tls is None else client_context(ssl, tempfile, tls)
-        # "" says: no SNI (MOD-69). For an address ssl sends none; a name it sends, and verifies, which matters more.
-        name = None if tls is None else server_name or tls["host"]
         if isinstance(handle, Pump):
             pump = handle
         else:
@@ -132,7 +129,14 @@ class Runtime(Resolver):
                 handle.close()
                 raise
         pump.feed = feed
-        if context is not None:
+        if tls is not None:
+            try:
+                context = client_context(ssl, tempfile, tls)
+            except BaseException:
+                pump.abort()
+                raise
+            # "" says: no SNI (MOD-69). For an address ssl sends none; a name it sends, and verifies: that matters more.
+            name = server_name or tls["host"]
             pump.encrypt(SecureFeed(ssl, context, feed, server_side=False, server_name=name))
             await handshake(pump)
         return pump

@@ -22,6 +22,7 @@ __all__ = [
     "expired",
     "is_quiet",
     "keep_for_replay",
+    "let_go",
     "replayable",
     "timed_out",
     "where",
