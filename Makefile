@@ -78,7 +78,7 @@ contracts: $(STAMP) ## import-linter: the layers, and no I/O or clock under core
 	$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP) ## pytest (ARGS=… for its arguments)
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 conformance: $(STAMP) ## Every statement on every backend, and docs/conformance.md (BACKEND=asyncio ARGS='--only AGT' for a part)
 ifeq ($(BACKEND),all)
