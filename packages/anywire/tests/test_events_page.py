@@ -49,7 +49,7 @@ def test_every_code() -> None:
 
 
 def test_every_event() -> None:
-    titles = ("Server", "ServerResponse", "IncomingMessage", "ClientRequest", "Agent")
+    titles = ("Server", "ServerResponse", "IncomingMessage", "ClientRequest", "Agent", "Socket")
     tables = {title: re.findall(r"^\| `(\w+)` \|(.*)", section(title), re.MULTILINE) for title in titles}
     emitted = {event for text in SOURCES for event in re.findall(r'\b(?:emit|_call)\(\s*"(\w+)"', text)}
     assert {"request", "aborted", "finish", "free"} <= emitted, "the search finds events"

@@ -163,6 +163,9 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if connection is not None:
             connection.on_idle_end = self._idle_ended
             connection.key = lease.name
+            connection.pooled_by = self
+            if isinstance(connection.socket, Emitter):
+                connection.socket.emit("free")
         self.freed(lease, now, persistent=persistent, hint=hint, max_uses=max_uses)
         if connection is not None and connection.request is None:
             # Where a backend watches idle connections this closes them in time; elsewhere the Agent does when
@@ -179,6 +182,13 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if self.idle_closed(connection.key, connection):
             connection._lost = True
             connection.pump.abort()
+        if self.has_answers:
+            self.settle()
+
+    def forget(self, connection: ClientConnection) -> None:
+        """A pooled connection was taken away by its user (AGT-70): it is neither pooled, counted nor closed here."""
+        self.idle_closed(connection.key, connection)
+        connection.on_idle_end = connection.pooled_by = None
         if self.has_answers:
             self.settle()
 

@@ -26,6 +26,7 @@ from ._state import BODY, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._client_agent import ClientAgent
     from ._limits import Limits
     from ._request import ClientRequest
 
@@ -41,6 +42,7 @@ class ClientConnection(Connection):
         bytes_received: did any byte arrive since the request started?
         key: the pool's name of this connection; opaque here.
         rules: ``RequestOptions.parsing`` of the request whose answers are parsed here.
+        pooled_by: the agent that had it last.
         on_idle_end: called once when the connection dies or is spoilt while no request owns it.
     """
 
@@ -52,6 +54,7 @@ class ClientConnection(Connection):
         "bytes_sent",
         "key",
         "on_idle_end",
+        "pooled_by",
         "request",
         "rules",
     )
@@ -70,6 +73,7 @@ class ClientConnection(Connection):
         self.bytes_received = False
         self.on_idle_end: Callable[[ClientConnection], None] | None = None
         self.key: Any = None
+        self.pooled_by: ClientAgent | None = None
         self.rules: object = None
         self._informational = 0
         self._message_class = message_class
@@ -171,6 +175,13 @@ class ClientConnection(Connection):
             else:
                 request._maybe_over()
 
+    def leave_agent(self) -> None:
+        """``agent_remove`` was emitted on the socket: it belongs to the user from here on (AGT-70, AGT-72)."""
+        if self.request is not None:
+            self.request._leave_agent()
+        elif self.pooled_by is not None:
+            self.pooled_by.forget(self)
+
     def cycle(self) -> bool:
         """End the exchange. Returns True if another one may follow here."""
         self.request = None
@@ -213,6 +224,7 @@ class ClientConnection(Connection):
 
     def notice(self) -> None:
         """Something happened while nobody waited."""
+        self._tell()
         if self.request is None:
             if not self.reusable and self.on_idle_end is not None:
                 tell, self.on_idle_end = self.on_idle_end, None

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, ParseError, TruncatedError, os_error
 from ._failure import where
 from ._parser import Parser
@@ -74,6 +75,7 @@ class Connection:
     __slots__ = (
         "_active",
         "_bound",
+        "_close_told",
         "_draining",
         "_lost",
         "_out",
@@ -103,6 +105,7 @@ class Connection:
         self.eof = False
         self.written = 0
         self._draining = False
+        self._close_told = False
         self.message: IncomingMessage | None = None
         self.pump: Pump = None  # type: ignore[assignment]  # set before anything else is called
         self.socket: Any = None
@@ -296,6 +299,17 @@ class Connection:
     def _idle_struck(self) -> None:
         """Report once per silence: only traffic restarts the clock (SRV-48, CLI-87)."""
         self._quiet_since = FOREVER
+        if isinstance(self.socket, Emitter):
+            self.socket.emit("timeout")
+
+    def _tell(self) -> None:
+        """Start of every ``notice()``: data for who waits by ``readable``, and the socket's ``close``."""
+        message, socket = self.message, self.socket
+        if message is not None and message._listeners is not None and self.receiving == BODY and self._parser.buffered:
+            message.emit("readable")
+        if self._lost and not self._close_told and isinstance(socket, Emitter):
+            self._close_told = True
+            socket.emit("close")
 
     def _phase_name(self) -> str:
         if self.receiving == BODY:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._chars import check_method, check_target
 from ._checks import check_error
 from ._connection import Signal
+from ._emitter import Emitter
 from ._errors import AnywireError, LocalError, StateError
 from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
@@ -387,11 +388,17 @@ class ClientRequest(OutgoingMessage):
         self.res = message
         self._switched = message, connection.switch()
         self._over = True
+        self._leave_agent()
+        if isinstance(connection.socket, Emitter):
+            connection.socket.emit("agent_remove")
+        connection.request = None
+
+    def _leave_agent(self) -> None:
+        """The connection stops being the agent's; a queued request gets its place (AGT-70, AGT-79)."""
         lease, self._lease = self._lease, None
         if lease is not None and self.agent is not None:
             self.agent.detach(lease)
             self._settle()
-        connection.request = None
 
     def _maybe_over(self) -> None:
         """Both halves done? Then the connection goes back, or away (AGT-44 to AGT-47)."""

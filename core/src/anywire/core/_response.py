@@ -225,6 +225,28 @@ class ServerResponse(OutgoingMessage):
         """The transport, None once the response is finished (RES-67)."""
         return None if self._writable_finished else self._connection.user_socket()
 
+    def assign_socket(self, socket: Any) -> None:
+        """Send over the connection of `socket` (RES-77). A response is made with one; this is for moving it.
+
+        Raises:
+            StateError: ``ERR_INTERNAL_ASSERTION``: the connection carries another response.
+        """
+        connection = socket.connection
+        if connection.response not in (None, self):
+            raise StateError("The socket has a message already", code="ERR_INTERNAL_ASSERTION")
+        waiting = self._sink
+        self._connection = connection
+        connection.response = self
+        if waiting is not connection._out:
+            self._sink = connection._out
+            self._sink += waiting
+
+    def detach_socket(self, socket: Any) -> None:
+        """Undo :meth:`assign_socket`: what is written waits until there is a socket again (RES-77)."""
+        if socket.connection.response is self:
+            socket.connection.response = None
+        self._sink = []
+
     @property
     def destroyed(self) -> bool:
         """The transport is gone or was given up."""

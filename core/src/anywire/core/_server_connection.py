@@ -348,6 +348,7 @@ class ServerConnection(Connection):
 
     def notice(self) -> None:
         """Tell the request and the response that the peer went away, if it did (SRV-25, SRV-27)."""
+        self._tell()
         if not self._lost:
             if not self.eof or self.server.http_allow_half_open or not self.exchanging:
                 return

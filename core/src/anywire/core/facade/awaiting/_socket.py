@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ..._checks import check_error, check_timeout
+from ..._client_connection import ClientConnection
 from ..._connection import Connection
 from ..._emitter import Emitter
 from ..._errors import AnywireError, ConnectionLost, StateError
@@ -28,7 +29,8 @@ class Socket(Emitter):
     :meth:`send`, :meth:`send_eof`, :meth:`close`; also an async context manager and
     iterator. Before that these raise ``StateError``.
 
-    It emits no events yet; those of the request, the response and the server tell the same.
+    Events: ``timeout()``; ``close()`` once the transport is gone; of a client's, ``free()`` when an exchange
+    leaves it to its agent, and ``agent_remove()``, which may also be emitted to take it away from the agent.
     """
 
     __slots__ = ("_pump", "_raw", "connection", "encrypted", "server")
@@ -89,6 +91,12 @@ class Socket(Emitter):
     def destroyed(self) -> bool:
         """The transport is gone."""
         return self._pump.closed
+
+    def emit(self, event: str, *args: Any) -> bool:
+        """Call listeners. ``agent_remove`` takes the connection away from its agent first (AGT-69, AGT-70)."""
+        if event == "agent_remove" and isinstance(self.connection, ClientConnection):
+            self.connection.leave_agent()
+        return super().emit(event, *args)
 
     # ---------------------------------------------------------------- ending it
 
