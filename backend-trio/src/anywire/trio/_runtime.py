@@ -25,7 +25,7 @@ from ._clock import Clock
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
     from types import TracebackType
 
     from anywire.core import Feed
@@ -184,19 +184,6 @@ class Runtime(SocketConnector):
 
     def pump(self, sock: socket.socket, feed: Feed) -> Pump:
         return Pump(sock, feed, self.clock)
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        scope = trio.CancelScope()
-
-        async def run() -> None:
-            try:
-                with scope:
-                    await coroutine
-            except Exception as error:
-                self.report("Error in a task", error)
-
-        spawn_system_task(run)
-        return scope.cancel
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
         try:

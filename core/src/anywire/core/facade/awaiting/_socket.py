@@ -1,28 +1,21 @@
-"""Socket: the transport as listeners see it, and the raw stream after an upgrade."""
+"""Socket with the methods that wait: the raw stream after an upgrade."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from ..._checks import check_error, check_timeout
-from ..._client_connection import ClientConnection
-from ..._connection import Connection
-from ..._emitter import Emitter
-from ..._errors import AnywireError, ConnectionLost, StateError
+from ... import _user_socket
+from ..._errors import ConnectionLost
 from ..._outgoing import as_bytes
 from ..._pump import FOREVER
-from ..._raw import RawStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
-
-    from ._runtime import AwaitingPump
 
 __all__ = ["Socket"]
 
 
-class Socket(Emitter):
+class Socket(_user_socket.Socket):
     """A connection's transport: where it goes, and how to end it.
 
     After ``upgrade`` and ``connect`` it is a byte stream and yours: :meth:`receive`,
@@ -33,121 +26,7 @@ class Socket(Emitter):
     leaves it to its agent, and ``agent_remove()``, which may also be emitted to take it away from the agent.
     """
 
-    __slots__ = ("_pump", "_raw", "connection", "encrypted", "server")
-
-    def __init__(self, connection: Connection, server: Any = None) -> None:
-        super().__init__()
-        self.connection = connection
-        self.server = server
-        self._pump: AwaitingPump = connection.pump  # type: ignore[assignment]
-        self._raw: RawStream | None = None
-        self.encrypted = self._pump.info("ssl_object") is not None
-
-    def __repr__(self) -> str:
-        return f"<Socket {self._pump.info('sockname')} - {self._pump.info('peername')}>"
-
-    # ---------------------------------------------------------------- where
-
-    def _part(self, which: str, index: int) -> Any:
-        name = self._pump.info(which)
-        return name[index] if isinstance(name, tuple) else None
-
-    @property
-    def remote_address(self) -> str | None:
-        """The peer's IP address, None for Unix sockets and once closed."""
-        value = self._part("peername", 0)
-        return value if value is None else str(value)
-
-    @property
-    def remote_port(self) -> int | None:
-        """The peer's port."""
-        value = self._part("peername", 1)
-        return None if value is None else int(value)
-
-    @property
-    def local_address(self) -> str | None:
-        """Our IP address."""
-        value = self._part("sockname", 0)
-        return value if value is None else str(value)
-
-    @property
-    def local_port(self) -> int | None:
-        """Our port."""
-        value = self._part("sockname", 1)
-        return None if value is None else int(value)
-
-    @property
-    def ssl_object(self) -> Any:
-        """The ``ssl`` object of an encrypted transport, else None."""
-        return self._pump.info("ssl_object")
-
-    @property
-    def authorized(self) -> bool:
-        """The peer's certificate was verified (MOD-71)."""
-        tls = self._pump.info("ssl_object")
-        return tls is not None and tls.context.verify_mode.name == "CERT_REQUIRED" and bool(tls.getpeercert())
-
-    @property
-    def destroyed(self) -> bool:
-        """The transport is gone."""
-        return self._pump.closed
-
-    def emit(self, event: str, *args: Any) -> bool:
-        """Call listeners. ``agent_remove`` takes the connection away from its agent first (AGT-69, AGT-70)."""
-        if event == "agent_remove" and isinstance(self.connection, ClientConnection):
-            self.connection.leave_agent()
-        return super().emit(event, *args)
-
-    # ---------------------------------------------------------------- ending it
-
-    def destroy(self, error: AnywireError | None = None) -> Self:
-        """Gone, now. An exchange it carries fails with `error` or ``ECONNRESET``."""
-        check_error(error)
-        if self._raw is not None:
-            self._raw.eof = True
-            self._raw.error = error or ConnectionLost("socket destroyed")
-            self._pump.abort()
-            self._pump.kick()
-        else:
-            self.connection.destroy(error)
-            self._pump.kick()
-        return self
-
-    def set_timeout(self, seconds: float, callback: Callable[..., object] | None = None) -> Self:
-        """Idle timeout in seconds, 0 for none. Strikes destroy a raw stream; else see ``timeout`` of the messages."""
-        seconds = check_timeout(seconds, "seconds")
-        if callback is not None:
-            self.on("timeout", callback)
-        feed: Any = self._raw or self.connection
-        feed.idle_timeout = seconds
-        self._pump.kick()
-        return self
-
-    # ---------------------------------------------------------------- a raw stream
-
-    def _detach(self) -> Self:
-        """Stop speaking HTTP; called by whoever hands this out after an upgrade."""
-        if self._raw is None:
-            pump = self._pump
-            self._raw = raw = RawStream(pump, max_buffered=self.connection.limits.max_buffered)
-            raw.eof = self.connection.eof
-            pump.flush()
-            pump.feed = raw
-        return self
-
-    def _stream(self) -> RawStream:
-        if self._raw is None:
-            raise StateError("This connection speaks HTTP; only upgraded ones can be used as a stream", code="EINVAL")
-        return self._raw
-
-    def _release(self) -> Any:
-        """Give the pump away, for another connection to be fed by it (a tunnel)."""
-        raw = self._stream()
-        if raw.take() is not None:
-            # SEC-26: a proxy that sends before we do would be speaking for the origin.
-            self._pump.abort()
-            raise ConnectionLost("bytes arrived on a tunnel before anything was sent", code="EPROTO")
-        return self._pump
+    __slots__ = ()
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Up to `max_bytes`; ``b""`` once the peer sent its FIN.
@@ -183,7 +62,7 @@ class Socket(Emitter):
     write = send
 
     async def send_eof(self) -> None:
-        """FIN after what was sent; receiving goes on. Over TLS, where there is no half-close, this closes."""
+        """FIN after what was sent; receiving goes on. Over TLS, where a backend has no half-close, this closes."""
         self._stream().end()
         if not self._pump.fairness:
             await self._pump.wait(-1.0)
