@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from anywire.core import FOREVER
-from anywire.core.facade.blocking import SocketPump
+from anywire.core.facade import SocketPump
 
 from ._native import native, poll
 

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywire.core import FOREVER
-from anywire.core.facade.blocking import SocketPump
+from anywire.core.facade import SocketPump
 
 from ._sleep import Sleeper, borrow, generation, give_back
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 from anywire.core import FOREVER
-from anywire.core.facade.blocking import SocketPump
+from anywire.core.facade import SocketPump
 from trio.lowlevel import ParkingLot, checkpoint, notify_closing, spawn_system_task, wait_readable, wait_writable
 
 if TYPE_CHECKING:

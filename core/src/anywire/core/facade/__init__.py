@@ -14,6 +14,7 @@ from typing import Any
 from .._settings import SETTINGS
 from ._deadlines import Deadline, Deadlines
 from ._secure import SecureFeed
+from ._socket_pump import SocketPump
 from ._sockets import (
     Listening,
     SocketRuntime,
@@ -32,6 +33,7 @@ __all__ = [
     "Deadlines",
     "Listening",
     "SecureFeed",
+    "SocketPump",
     "SocketRuntime",
     "adopt_socket",
     "connect_outcome",

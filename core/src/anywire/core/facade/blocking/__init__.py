@@ -17,7 +17,6 @@ from ._server import Server
 from ._socket import Socket
 from ._sockets import SocketConnector
 from ._threads import CrewServer, GuardedAgent, GuardedRequest, ThreadedConnector
-from ._transport import SocketPump
 
 __all__ = [
     "Agent",
@@ -40,7 +39,6 @@ __all__ = [
     "ServerResponse",
     "Socket",
     "SocketConnector",
-    "SocketPump",
     "ThreadedConnector",
     "Waiter",
 ]

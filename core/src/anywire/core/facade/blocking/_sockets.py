@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..._pump import Feed
+    from .._socket_pump import SocketPump
     from ._client import Connecting
-    from ._transport import SocketPump
 
 __all__ = ["SocketConnector"]
 

@@ -1,6 +1,6 @@
 """SocketPump: what a pump does with its non-blocking socket, except to wait for it.
 
-Written once for threads and gevent. A subclass says how to wait, and is told by
+Written once, for threads, gevent, trio and event loops. A subclass says how to wait, and is told by
 :meth:`SocketPump._backlogged` that the kernel takes no more and by
 :meth:`SocketPump._gone` that the socket is to be closed.
 
@@ -18,11 +18,11 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ..._outgoing import HIGH_WATER_MARK
-from .._sockets import enable_keep_alive
+from .._outgoing import HIGH_WATER_MARK
+from ._sockets import enable_keep_alive
 
 if TYPE_CHECKING:
-    from ..._pump import Feed
+    from .._pump import Feed
 
 __all__ = ["SocketPump"]
 
