@@ -1,4 +1,4 @@
-"""The command ``anywire-conformance``: ``run``, ``list``, ``table``."""
+"""The command ``anywire-conformance``: ``run``, ``list``, ``table``, ``probe``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .backends import KNOWN, installed, resolve
 from .cases import Case, load_cases, statement_ids
 from .documents import DocumentError
 from .errors import UsageError
+from .probe_command import add_probe
 from .running import FAIL, SKIP, Outcome
 from .table import SIGNS, made_table
 from .verdicts import DEVIATION, GAP, Verdict, as_json, judge, run_suite
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--output", type=Path, metavar="FILE", help="default docs/conformance.md, - for stdout")
     table.add_argument("--backend", action="append", metavar="NAME", help="only this one (may be repeated)")
     table.set_defaults(run=_table)
+
+    add_probe(commands)
     return parser
 
 

@@ -13,7 +13,7 @@ from .documents import Document, DocumentError, load
 from .language import Program, Step, parse_application, parse_peer
 from .peers import BYTES
 
-__all__ = ["TRAILING", "WHOLE", "Case", "cases_folder", "load_cases", "statement_ids"]
+__all__ = ["TRAILING", "WHOLE", "Case", "beside", "cases_folder", "load_cases", "statement_ids"]
 
 WHOLE: Final = "whole"
 TRAILING: Final = "trailing"
@@ -74,12 +74,21 @@ def statement_ids() -> list[str]:
 
 
 def cases_folder() -> Path:
-    """Where the documents are: in the checkout, or beside the installed code."""
+    """Where the cases are."""
+    return beside("cases")
+
+
+def beside(name: str) -> Path:
+    """The folder of documents called `name`: in the checkout, or beside the installed code.
+
+    Raises:
+        FileNotFoundError: it did not come with this installation.
+    """
     here = Path(__file__).parent
-    for folder in (here / "cases", here.parents[2] / "cases"):
+    for folder in (here / name, here.parents[2] / name):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(f"no case documents beside {here}")
+    raise FileNotFoundError(f"no documents called {name!r} beside {here}")
 
 
 def load_cases(folder: Path | None = None, *, only: Iterable[str] = ()) -> list[Case]:

@@ -165,7 +165,9 @@ class HeadGrammar:
         if self._state == DONE:
             return True
         if available > self._limit:
-            raise ParseError("HPE_HEADER_OVERFLOW", "Header overflow", bytes_parsed=self._limit, status_hint=431)
+            # RFC 9112 section 3 has a status of its own for a target that is too long; Node answers 431 there, too.
+            hint = 414 if self._is_request and TARGET <= self._state <= QUERY else 431
+            raise ParseError("HPE_HEADER_OVERFLOW", "Header overflow", bytes_parsed=self._limit, status_hint=hint)
         return False
 
     def fields(self, buf: Buffer, start: int) -> bytes:
