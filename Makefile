@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check conformance lint types contracts unit format docs clean distclean
+.PHONY: help setup demo serve test check conformance probe lint types contracts unit format docs clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,16 @@ else
 	$(BIN)/python -m anywire.conformance run --backend $(if $(findstring .,$(BACKEND)),,anywire.)$(BACKEND) $(ARGS)
 endif
 
+PEERS := .venv-peers/.installed
+$(PEERS): benchmarks/peers.txt
+	@echo "setting up .venv-peers, the servers and clients to compare with"
+	@"$(PYTHON)" -m venv .venv-peers
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-peers/bin/python -m pip install -qq -r benchmarks/peers.txt
+	@touch $@
+
+probe: $(STAMP) $(PEERS) ## Ask ours and every peer that is installed what the RFCs ask of a server: docs/probes.md (ARGS='--only nginx')
+	$(BIN)/python benchmarks/probe_table.py $(ARGS)
+
 format: $(STAMP) ## Let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -102,4 +112,4 @@ clean: ## Remove caches and build results
 	rm -rf dist build $(PARTS:%=%/dist) $(PARTS:%=%/build)
 
 distclean: clean ## And .venv
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-peers

@@ -94,6 +94,7 @@ def verdict(title: str, answer: Callable[[socket.socket], object]) -> str:
         ("A line without a colon", once(b""), persistent, "weak"),
         ("Nothing is answered after Connection: close", once(OK), persistent, "fail"),
         ("A request within the body of a GET", once(OK), persistent, "fail"),
+        ("A chunk size that is none", once(OK + BAD), once(OK + OK), "fail"),
         ("A connection persists", persistent, once(OK), "weak"),
         ("HEAD has no body", once(OK[:-2]), once(OK), "fail"),
         ("HTTP/1.0 cannot expect", once(OK), once(b"HTTP/1.1 100 Continue\r\n\r\n" + OK), "fail"),

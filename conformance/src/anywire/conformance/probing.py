@@ -41,7 +41,7 @@ QUIET: Final = 0.25
 _KEYS: Final = frozenset({"Shows", "Level", "Expect", "Method", "Split"})
 _CLAUSE: Final = re.compile(
     r"(?:refused|answered|status)(?: \d\w\w| \d)*|(?:no )?(?:continue|body)|(?:no )?field [A-Za-z-]+"
-    r"|at most \d|closes|stays"
+    r"|at most \d|no second|closes|stays"
 )
 
 
@@ -334,6 +334,8 @@ def _holds(clause: str, exchange: Exchange) -> bool:
         return exchange.noise is None and any(a.body for a in answers) is (words[0] != "no")
     if "field" in words:
         return bool(answers) and (words[-1].lower() in answers[-1].fields) is (words[0] != "no")
+    if clause == "no second":
+        return exchange.noise is None and all(answer.status >= 400 for answer in answers[1:])
     if words[0] == "at":
         return exchange.noise is None and len(answers) <= int(words[2])
     return exchange.closed is (clause == "closes")
