@@ -5,6 +5,7 @@ Times are in test_server_timers.py, the messages' own rules in test_messages.py.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -724,6 +725,20 @@ def test_a_late_response_after_the_default_answer_goes_nowhere_SRV_36() -> None:
     assert server.log.count("res1.close") == 1 and "res1.finish" not in server.log
 
 
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_late_failure_after_the_default_answer_goes_nowhere_SRV_36(listens: bool) -> None:
+    """As above, but the handler raises: a 500 must not follow the 400."""
+    server = serving(leave)
+    if listens:
+        server.server.on("client_error", lambda error, socket: None)
+    server.feed(get("/", "Content-Length: 9", method="POST"))
+    server.pump.eof()
+    assert server.pump.taken() == (b"" if listens else BAD_REQUEST)
+    server.server.answer_failure(server.requests[0][1], RuntimeError("boom"))
+    assert server.pump.taken() == b"" and server.connection.data_to_send() == b""
+    assert server.log.count("res1.close") == 1 and "res1.finish" not in server.log
+
+
 # ------------------------------------------------------------------------------------------------- handler failures
 
 
@@ -794,6 +809,92 @@ def test_destroy_of_an_old_response_leaves_the_connection_alone() -> None:
     res.destroy()
     assert not server.pump.aborted
     assert server.feed(get("/2")) == response("hello")
+
+
+def replacing(req: Any, res: Any) -> None:
+    """Answers the first request with a response of its own, and leaves the others."""
+    if req.url == "/1":
+        transport = SimpleNamespace(connection=req._connection)
+        res.detach_socket(transport)
+        other = type(res)(req)
+        other.assign_socket(transport)
+        other.end_nowait("other")
+
+
+@pytest.mark.parametrize("late", ["end", "write", "fail", "destroy"])
+def test_a_detached_response_cannot_reach_a_later_exchange_SEC_3_ASK_13(late: str) -> None:
+    server = serving(replacing)
+    assert server.feed(get("/1")) == response("other")
+    assert server.feed(get("/2")) == b""
+    old, new = server.requests[0][1], server.requests[1][1]
+    if late == "end":
+        old.end_nowait("stale")
+    elif late == "write":
+        old.write_nowait("stale")
+    elif late == "fail":
+        server.server.answer_failure(old, RuntimeError("boom"))
+    else:
+        old.destroy()
+    server.run()
+    assert server.connection.exchanging and not server.pump.over
+    assert server.feed(get("/3")) == b""  # waits for its turn
+    new.end_nowait("second")
+    server.run()
+    assert server.pump.taken() == response("second")
+    assert [req.url for req, _ in server.requests] == ["/1", "/2", "/3"]
+
+
+def test_a_handler_that_fails_without_a_socket_leaves_nobody_waiting_RES_77() -> None:
+    def handler(req: Any, res: Any) -> None:
+        res.detach_socket(SimpleNamespace(connection=req._connection))
+        raise RuntimeError("boom")
+
+    server = serving(handler)
+    assert server.feed(get()) == b""
+    assert server.pump.aborted
+
+
+def test_an_ended_response_is_sent_when_it_gets_its_socket_back_RES_77() -> None:
+    def handler(req: Any, res: Any) -> None:
+        transport = SimpleNamespace(connection=req._connection)
+        res.detach_socket(transport)
+        res.end_nowait("hello")
+        assert req._connection.exchanging
+        res.assign_socket(transport)
+
+    server = serving(handler)
+    assert server.feed(get()) == response("hello")
+    assert server.feed(get()) == response("hello")
+
+
+def test_a_moved_response_fails_where_it_is_RES_77() -> None:
+    one, two = serving(leave), serving(leave)
+    one.feed(get("/one"))
+    two.feed(get("/two"))
+    moved = one.requests[0][1]
+    moved.detach_socket(SimpleNamespace(connection=one.connection))
+    two.requests[0][1].detach_socket(SimpleNamespace(connection=two.connection))
+    moved.assign_socket(SimpleNamespace(connection=two.connection))
+    one.server.answer_failure(moved, RuntimeError("boom"))
+    assert one.pump.taken() == b"" and one.connection.exchanging
+    assert two.pump.taken().startswith(b"HTTP/1.1 500 ") and not two.connection.exchanging
+
+
+@pytest.mark.parametrize("state", ["idle", "answered", "given up"])
+def test_a_response_cannot_be_assigned_where_no_request_waits_RES_77_SEC_1(state: str) -> None:
+    """It would be taken for the answer to the next request."""
+    giver, taker = serving(leave), serving(hello if state == "answered" else leave)
+    giver.feed(get())
+    if state == "answered":
+        taker.feed(get("/", "Content-Length: 100000", method="POST"))
+    elif state == "given up":
+        taker.feed(get("/", "Content-Length: 9", method="POST"))
+        taker.eof()
+    taker.pump.taken()
+    with pytest.raises(StateError) as caught:
+        giver.requests[0][1].assign_socket(SimpleNamespace(connection=taker.connection))
+    assert caught.value.code == "ERR_INTERNAL_ASSERTION"
+    assert taker.connection.data_to_send() == b""
 
 
 def test_no_listener_no_answer_SRV_8() -> None:

@@ -192,7 +192,8 @@ class ServerResponse(OutgoingMessage):
     # ---------------------------------------------------------------- end
 
     def _message_ended(self) -> None:
-        if self._sink is not NOWHERE:
+        # Not if it was given up, or lost its socket: the exchange may be another one by now (SEC-3).
+        if self._connection.response is self:
             self._connection.response_ended(not self.should_keep_alive)
 
     def _blocked(self) -> None:
@@ -207,12 +208,16 @@ class ServerResponse(OutgoingMessage):
             self.emit("close")
 
     def _reset(self) -> None:
-        """Forget everything but the listeners; nothing of it was sent (SRV-10)."""
-        listeners = self._listeners
+        """Forget everything but the listeners and the socket; nothing of it was sent (SRV-10)."""
+        listeners, connection = self._listeners, self._connection
         ServerResponse.__init__(self, self.req)
         self._listeners = listeners
+        self._connection = connection
+        self._sink = connection._out
 
     def _finish(self) -> None:
+        if self._sink is not self._connection._out:
+            return  # ended without a socket: it goes out when there is one
         self._writable_finished = True
         if self._listeners is not None or self.req._listeners is not None:
             self.emit("finish")
@@ -229,17 +234,24 @@ class ServerResponse(OutgoingMessage):
         """Send over the connection of `socket` (RES-77). A response is made with one; this is for moving it.
 
         Raises:
-            StateError: ``ERR_INTERNAL_ASSERTION``: the connection carries another response.
+            StateError: ``ERR_INTERNAL_ASSERTION``: the connection carries another response, or no request waits there.
         """
         connection = socket.connection
         if connection.response not in (None, self):
             raise StateError("The socket has a message already", code="ERR_INTERNAL_ASSERTION")
+        if not connection.unanswered:
+            # The next request's client would take it for its own answer (SEC-1).
+            raise StateError("No request waits for an answer on the socket", code="ERR_INTERNAL_ASSERTION")
         waiting = self._sink
         self._connection = connection
         connection.response = self
         if waiting is not connection._out:
             self._sink = connection._out
             self._sink += waiting
+            if self.writable_ended:
+                self._message_ended()
+            if waiting:
+                self._flush()
 
     def detach_socket(self, socket: Any) -> None:
         """Undo :meth:`assign_socket`: what is written waits until there is a socket again (RES-77)."""

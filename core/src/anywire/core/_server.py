@@ -193,6 +193,11 @@ class Server(Emitter):
         connection = response._connection
         if connection.lost or response.writable_ended:
             return
+        if connection.response is not response:
+            # It was given up, or its socket was taken away: what is sent now would be in the name of another (SEC-3).
+            if connection.response is None and connection.unanswered:
+                connection.destroy()
+            return
         if response.headers_sent and (response._sink or not response._head):
             response.destroy()
             return

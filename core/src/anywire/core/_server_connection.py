@@ -254,6 +254,8 @@ class ServerConnection(Connection):
 
     def response_ended(self, last: bool) -> None:
         """The last byte of the response is queued. `last`: the connection ends with it."""
+        if self.sending in (CLOSED, FAILED):
+            return  # given up a moment ago, by another thread
         self.sending = HALF[self.sending][MESSAGE]
         if last:
             self.keep_alive = False
@@ -292,6 +294,11 @@ class ServerConnection(Connection):
     def exchanging(self) -> bool:
         """A request was handed out and its response has not ended."""
         return self.sending == IDLE and self.receiving in (BODY, DONE)
+
+    @property
+    def unanswered(self) -> bool:
+        """As :attr:`exchanging`; also if the rest of the request will never come, and nobody was told yet."""
+        return self.sending == IDLE and self.message is not None
 
     # ---------------------------------------------------------------- observers
 
