@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check conformance probe lint types contracts unit format docs clean distclean
+.PHONY: help setup demo serve test check conformance goldens probe lint types contracts unit format docs clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ $(PEERS): benchmarks/peers.txt
 probe: $(STAMP) $(PEERS) ## Ask ours and every peer that is installed what the RFCs ask of a server: docs/probes.md (ARGS='--only nginx')
 	$(BIN)/python benchmarks/probe_table.py $(ARGS)
 
+goldens: $(STAMP) ## Record the real Node 13.14.0 again (set up by npm in .node/) and show what changed (ARGS='--only SRV --check')
+	$(BIN)/python -m anywire.conformance goldens $(ARGS)
+
 format: $(STAMP) ## Let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -111,5 +114,5 @@ clean: ## Remove caches and build results
 	find . \( -path ./$(VENV) -o -path ./.git \) -prune -o -type d \( -false $(CACHES:%=-o -name '%') \) -prune -exec rm -rf {} +
 	rm -rf dist build $(PARTS:%=%/dist) $(PARTS:%=%/build)
 
-distclean: clean ## And .venv
-	rm -rf $(VENV) .venv-peers
+distclean: clean ## And .venv, .venv-peers and .node
+	rm -rf $(VENV) .venv-peers .node

@@ -1,4 +1,4 @@
-"""The command ``anywire-conformance``: ``run``, ``list``, ``table``, ``probe``."""
+"""The command ``anywire-conformance``: ``run``, ``list``, ``table``, ``goldens``, ``probe``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from .backends import KNOWN, installed, resolve
 from .cases import Case, load_cases, statement_ids
 from .documents import DocumentError
 from .errors import UsageError
+from .golden_command import add_goldens
 from .probe_command import add_probe
 from .running import FAIL, SKIP, Outcome
+from .selection import add_selection, selected_cases
 from .table import SIGNS, made_table
 from .verdicts import DEVIATION, GAP, Verdict, as_json, judge, run_suite
 
@@ -52,14 +54,14 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the cases on a backend", description=RUN, formatter_class=form)
     run.add_argument("--backend", required=True, metavar="NAME", help=f"{', '.join(KNOWN)}, or some.module:function")
-    _add_selection(run)
+    add_selection(run)
     run.add_argument("--seed", type=int, metavar="N", help="seed of a backend with a simulated network (else unused)")
     run.add_argument("--json", type=Path, metavar="FILE", help="write verdicts and transcripts to FILE, - for stdout")
     run.add_argument("--verbose", "-v", action="store_true", help="show the transcript of every run")
     run.set_defaults(run=_run)
 
     listing = commands.add_parser("list", help="list the cases, what they show and where they stand")
-    _add_selection(listing)
+    add_selection(listing)
     listing.add_argument("--gaps", action="store_true", help="list the statements that no case shows instead")
     listing.set_defaults(run=_list)
 
@@ -68,31 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--backend", action="append", metavar="NAME", help="only this one (may be repeated)")
     table.set_defaults(run=_table)
 
+    add_goldens(commands)
     add_probe(commands)
     return parser
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    which = "only cases that show ID (AGT-20, or AGT for all of them; may be repeated)"
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help=which)
-    parser.add_argument("--cases", type=Path, metavar="FOLDER", help="other documents than the suite's own")
-
-
-def _selected(options: argparse.Namespace) -> list[Case]:
-    if options.cases is not None and not options.cases.is_dir():
-        raise UsageError(f"no such folder: {options.cases}")
-    families = sorted({each.split("-")[0] for each in statement_ids()})
-    for each in options.only:
-        if each not in families and each not in statement_ids() and not each.startswith(("SEC", "ASK", "RFC")):
-            raise UsageError(f"{each!r} is no statement; they are called {'-n, '.join(families)}-n")
-    cases = load_cases(options.cases, only=options.only)
-    if not cases:
-        raise UsageError(f"no case shows {' or '.join(options.only)}" if options.only else "there are no cases")
-    return cases
-
-
 def _run(options: argparse.Namespace) -> int:
-    cases = _selected(options)
+    cases = selected_cases(options)
     backend = resolve(options.backend)
     if options.seed is not None and hasattr(backend, "seed"):
         backend.seed = options.seed
@@ -158,7 +142,7 @@ def _rich_table(title: str, rows: list[tuple[str, ...]]) -> bool:
 
 
 def _list(options: argparse.Namespace) -> int:
-    cases = _selected(options)
+    cases = selected_cases(options)
     if options.gaps:
         covered = {each for case in cases for each in case.ids}
         for each in statement_ids():

@@ -34,12 +34,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Document", "DocumentError", "load", "load_folder", "unescape"]
+__all__ = ["Document", "DocumentError", "escape", "load", "load_folder", "read", "unescape"]
 
 _KEY = re.compile(r"([A-Z][A-Za-z-]*): +(.+)")
 _ID = re.compile(r"(?:[A-Z]{3}-L?\d+|RFC \d+ section [\d.]+)")
 _REPEAT = re.compile(r"\{\{(.+?)\*(\d+)\}\}")
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|([rnt0\\]))|\{\{(.+?)\*(\d+)\}\}")
+_NEEDS_ESCAPE = re.compile(rb"[^ -~]|\\|\{(?=\{)| \Z")
+_ESCAPES = {b"\r": b"\\r", b"\n": b"\\n", b"\t": b"\\t", b"\0": b"\\0", b"\\": b"\\\\"}
+_RUN = re.compile(rb"([A-Za-z0-9 .-])\1{39,}")
 _PLAIN = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\"}
 
 
@@ -116,11 +119,30 @@ def _literal(text: str) -> bytes:
     return text.encode()
 
 
+def escape(data: bytes) -> str:
+    """Return a text of one line that :func:`unescape` makes `data` from."""
+    text = _NEEDS_ESCAPE.sub(lambda match: _ESCAPES.get(match[0]) or b"\\x%02x" % match[0][0], data)
+    return _RUN.sub(lambda match: b"{{%b*%d}}" % (match[1], len(match[0])), text).decode("ascii")
+
+
 def load(path: Path) -> list[Document]:
     """Return the cases of one file.
 
     Raises:
         DocumentError: a case without IDs, an unknown form of ID, a block that does not end.
+    """
+    documents = read(path)
+    for document in documents:
+        if not document.shows or not all(map(_ID.fullmatch, document.shows)):
+            raise DocumentError(f"{path}:{document.line}: Shows: needs IDs, not {document.keys.get('Shows')!r}")
+    return documents
+
+
+def read(path: Path) -> list[Document]:
+    """Return the sections of one file, whatever their keys.
+
+    Raises:
+        DocumentError: a block that does not end.
     """
     documents: list[Document] = []
     block: str | None = None
@@ -143,9 +165,6 @@ def load(path: Path) -> list[Document]:
             current.keys[match[1]] = match[2] if before is None else f"{before}\n{match[2]}"
     if block is not None:
         raise DocumentError(f"{path}: the last block does not end")
-    for document in documents:
-        if not document.shows or not all(map(_ID.fullmatch, document.shows)):
-            raise DocumentError(f"{path}:{document.line}: Shows: needs IDs, not {document.keys.get('Shows')!r}")
     return documents
 
 

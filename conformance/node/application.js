@@ -1,0 +1,471 @@
+'use strict';
+// The interpreter of `app` blocks on Node's http; the counterpart of anywire/conformance/application.py.
+//
+// What waits in Python is carried out at once here, and the flow goes on when everything that follows from it has
+// happened (see world.js).
+
+const http = require('http');
+const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, scaled, write } = require('./names');
+const { describeError, describeEvent, shown } = require('./observing');
+
+const HOOKS = new Set(['request', 'check_continue', 'check_expectation', 'connect', 'upgrade', 'client_error']);
+const SWITCHES = new Set(['connect', 'upgrade']);
+const ARGUMENTS = {
+  check_continue: ['req', 'res'],
+  check_expectation: ['req', 'res'],
+  client_error: ['error', 'socket'],
+  connection: ['socket'],
+  data: ['chunk'],
+  error: ['error'],
+  free: ['socket'],
+  information: ['info'],
+  request: ['req', 'res'],
+  response: ['res'],
+  socket: ['socket'],
+  timeout: ['socket'],
+};
+const ADDRESS = ['host', 'hostname', 'port', 'socket_path', 'create_connection'];
+const WAITING = new Set([
+  'add_information', 'end', 'flush_headers', 'send', 'send_eof', 'write_continue', 'write_early_hints', 'write_information',
+  'write_processing',
+]);
+
+const rest = (what) => ({ what, poll: () => true });
+
+class Scope {
+  constructor(names, labels) {
+    this.names = names;
+    this.labels = labels;
+  }
+
+  inner(names, labels) {
+    return new Scope({ ...this.names, ...names }, { ...this.labels, ...labels });
+  }
+
+  lookUp(path) {
+    if (!(path[0] in this.names)) throw new Error(`nothing is called ${path[0]}`);
+    return path.slice(1).reduce(read, this.names[path[0]]);
+  }
+
+  label(path) {
+    return [this.labels[path[0]] || path[0], ...path.slice(1)].join('.');
+  }
+}
+
+class Application {
+  constructor(world, program, http) {
+    this.world = world;
+    this.program = program;
+    this.log = world.log;
+    this.http = http;
+    this.scope = new Scope({ http }, {});
+    this.requests = [];
+    this.agents = [];
+    this.tasks = {};
+    this.pending = [];
+    this.states = new Map(); // of requests
+    this.dispatched = 0;
+    this.handling = 0;
+    this.listen = null;
+    const sections = [program.main, ...program.hooks, ...program.observers, ...Object.values(program.tasks)];
+    const operations = sections.flatMap((section) => section.operations);
+    this.answered = new Set(operations.filter(({ path }) => path[1] === 'response' || path[1] === 'res').map(({ path }) => path[0]));
+    this.switching = new Set(program.observers.map(({ words }) => words.join(' ')));
+    for (const { path } of operations.filter((each) => each.path[1] === 'upgraded')) {
+      for (const event of SWITCHES) this.switching.add(`${path[0]} ${event}`);
+    }
+  }
+
+  // ---------------------------------------------------------------- operations
+
+  *perform(section, scope) {
+    for (const operation of section.operations) {
+      if (operation.verb !== 'watch') this.attachPending();
+      const text = this.relabelled(operation, scope);
+      let value;
+      try {
+        value = yield* this.evaluate(operation, scope);
+      } catch (error) {
+        if (error instanceof NotInNode) {
+          this.world.lacks(text);
+          if (operation.mode !== '') this.log.add(`${text} not in Node`);
+        } else if (operation.mode === 'try') {
+          this.log.add(`${text} throws ${describeError(error)}`);
+        } else {
+          throw error;
+        }
+        continue;
+      }
+      if (operation.mode === 'show') {
+        const itself = operation.verb === 'call' && value === scope.lookUp(operation.path.slice(0, -1));
+        this.log.add(`${text} -> ${itself ? 'itself' : shown(value)}`);
+      } else if (operation.mode === 'try') {
+        this.log.add(`${text} ok`);
+      }
+    }
+    this.attachPending();
+  }
+
+  attachPending() {
+    const pending = this.pending;
+    this.pending = [];
+    for (const attach of pending) attach();
+  }
+
+  relabelled({ verb, path, name, text }, scope) {
+    const label = (verb === 'call' || verb === 'read') && !name && scope.labels[path[0]];
+    return label ? label + text.slice(path[0].length) : text;
+  }
+
+  *evaluate(operation, scope) {
+    const { verb, path, args, name } = operation;
+    if (verb === 'read') return scope.lookUp(path);
+    if (verb === 'set') {
+      write(scope.lookUp(path.slice(0, -1)), path[path.length - 1], this.value(args[0]));
+      return undefined;
+    }
+    if (verb === 'call') {
+      const value = yield* this.call(operation, scope);
+      if (name) this.name(name, value, scope);
+      return value;
+    }
+    if (verb === 'request' || verb === 'get') return this.request(operation, scope);
+    if (verb === 'agent') return this.agent(operation, scope);
+    const label = scope.label(path);
+    if (verb === 'watch') {
+      for (const event of args) this.whenThere(path, scope, (target) => this.watch(target, label, event));
+    } else if (verb === 'until') {
+      const start = [label, ...args].join(' ');
+      yield { what: operation.text, poll: () => this.log.has(start) };
+    } else if (verb === 'note') {
+      this.log.add(['note', ...args].join(' '));
+    } else if (verb === 'count') {
+      const agent = scope.lookUp(path);
+      const counts = [agent.sockets, agent.freeSockets, agent.requests].map((each) => Object.values(each).flat().length);
+      this.log.add(`${label} sockets ${counts[0]}, free ${counts[1]}, requests ${counts[2]}`);
+    } else if (verb === 'signal') {
+      args.forEach((each) => this.world.signal(each));
+    } else if (verb === 'wait') {
+      for (const each of args) yield { what: `wait ${each}`, poll: () => this.world.flags.has(each) };
+    } else if (verb === 'start') {
+      for (const each of args) {
+        this.tasks[each] = this.world.start(`task ${each}`, false, this.perform(this.program.tasks[each], this.scope));
+      }
+    } else if (verb === 'join') {
+      yield* this.join(args.length ? args : Object.keys(this.tasks));
+    } else if (verb === 'listen') {
+      yield* this.listen();
+    } else {
+      throw new NotInNode(verb);
+    }
+    return undefined;
+  }
+
+  *join(names) {
+    for (const each of names) {
+      const flow = this.tasks[each];
+      delete this.tasks[each];
+      yield { what: `join ${each}`, poll: () => flow.done };
+    }
+  }
+
+  name(name, value, scope) {
+    scope.names[name] = value;
+    this.scope.names[name] = value;
+  }
+
+  request({ verb, args, named, name }, scope) {
+    const given = args.map((each) => this.value(each));
+    const plain = (each) => typeof each === 'object' && each !== null && !Array.isArray(each);
+    const urls = given.filter((each) => !plain(each));
+    const asked = Object.assign({}, ...given.filter(plain), this.named(named));
+    if (!urls.length && !ADDRESS.some((each) => each in asked)) Object.assign(asked, { host: '127.0.0.1', port: this.world.port });
+    if (typeof asked.agent === 'string') asked.agent = scope.lookUp([asked.agent]);
+    const made = options(asked, (what) => this.world.lacks(what));
+    const request = this.http[verb](...urls, made);
+    if ('maxHeadersCount' in made) request.maxHeadersCount = made.maxHeadersCount;
+    this.track(request, name);
+    if (name) {
+      this.name(name, request, scope);
+      this.observeMade(name, request);
+    }
+    return request;
+  }
+
+  agent({ args, named, name }, scope) {
+    const given = options({ ...(args.length ? this.value(args[0]) : {}), ...this.named(named) }, (what) => this.world.lacks(what));
+    const agent = new this.http.Agent(given);
+    this.agents.push(agent);
+    if (name) {
+      this.name(name, agent, scope);
+      this.observeMade(name, agent);
+    }
+    return agent;
+  }
+
+  // ---------------------------------------------------------------- calls
+
+  *call({ path, args, named, text }, scope) {
+    const method = path[path.length - 1];
+    const target = scope.lookUp(path.slice(0, -1));
+    const given = args.map((each) => this.value(each));
+    const byName = this.named(named);
+    const special = this[`call_${method}`];
+    if (special) return yield* special.call(this, target, given, byName, text);
+    if (typeof target[camel(method)] !== 'function') throw new NotInNode(method);
+    if (byName.trailers) target.addTrailers(byName.trailers);
+    const value = target[camel(method)](...given);
+    if (WAITING.has(method)) yield rest(text);
+    return value;
+  }
+
+  *call_write(target, given, byName, text) {
+    const value = target.write(...given);
+    let drained = value || target.destroyed || target.finished;
+    if (!drained) target.once('drain', () => { drained = true; }).once('close', () => { drained = true; });
+    yield { what: text, poll: () => drained };
+    return value;
+  }
+
+  *call_response(request, given, byName, text) {
+    const state = this.states.get(request);
+    yield { what: text, poll: () => state.response || state.error || state.switched };
+    if (!state.response && !state.switched) throw state.error;
+    return state.response;
+  }
+
+  *call_upgraded(request, given, byName, text) {
+    const state = this.states.get(request);
+    yield { what: text, poll: () => state.switched || state.error };
+    if (!state.switched) throw state.error;
+    return state.switched;
+  }
+
+  *call_read(message, given, byName, text) {
+    const pieces = [];
+    const state = message._readableState;
+    const over = () => state.endEmitted || ((message.aborted || state.destroyed) && state.length === 0);
+    const readable = () => {};
+    const size = given.length && given[0] >= 0 ? given[0] : undefined;
+    const more = () => {
+      for (let piece; (size === undefined || !pieces.length) && (piece = message.read(size)) !== null;) pieces.push(piece);
+      return (size !== undefined && pieces.length > 0) || over();
+    };
+    if (!state.endEmitted) message.on('readable', readable);
+    yield { what: text, poll: more };
+    message.removeListener('readable', readable);
+    return state.encoding || state.decoder ? pieces.join('') : Buffer.concat(pieces);
+  }
+
+  *call_resume(message, given, byName, text) {
+    const state = message._readableState;
+    const value = message.resume();
+    yield { what: text, poll: () => state.endEmitted || message.aborted || state.destroyed };
+    return value;
+  }
+
+  *call_receive(socket, given, byName, text) {
+    let data = null;
+    const state = socket._readableState;
+    const readable = () => {};
+    socket.on('readable', readable);
+    yield { what: text, poll: () => (data = socket.read()) !== null || state.endEmitted || socket.destroyed };
+    socket.removeListener('readable', readable);
+    return data === null ? '' : data;
+  }
+
+  *call_close(target, given, byName, text) {
+    if (!(target instanceof this.http.Server)) {
+      target.destroySoon();
+      yield rest(text);
+      return undefined;
+    }
+    let closed = false;
+    let failure = null;
+    target.close((error) => {
+      failure = error;
+      closed = true;
+    });
+    yield { what: text, poll: () => closed };
+    if (failure) throw failure;
+    return undefined;
+  }
+
+  *call_listen(server, given, byName, text) {
+    let failure = null;
+    const failed = (error) => { failure = error; };
+    server.once('error', failed);
+    server.listen(...given.map((each) => (each && typeof each === 'object' ? options(each, () => {}) : each)));
+    yield { what: text, poll: () => server.listening || failure };
+    server.removeListener('error', failed);
+    if (failure) throw failure;
+    return server;
+  }
+
+  *call_get_connections(server, given, byName, text) {
+    let answer;
+    server.getConnections((error, count) => { answer = count; });
+    yield { what: text, poll: () => answer !== undefined };
+    return answer;
+  }
+
+  *call_create_server(module, given, byName) {
+    const named = Object.keys(byName).length ? [options(byName, (what) => this.world.lacks(what))] : [];
+    return module.createServer(...given, ...named);
+  }
+
+  *call_get_name(agent, [given]) {
+    return agent.getName(options(given, () => {}));
+  }
+
+  *call_set_timeout(target, [seconds, ...others]) {
+    return target.setTimeout(scaled('timeout', seconds), ...others);
+  }
+
+  *call_address(target) {
+    const address = target.address();
+    return address && typeof address === 'object' ? [address.address, address.port] : address;
+  }
+
+  // ---------------------------------------------------------------- values
+
+  value(value) {
+    if (typeof value === 'string') return value === 'PORT' ? this.world.port : value.replace(/PORT/g, this.world.port);
+    if (Array.isArray(value)) return value.map((each) => this.value(each));
+    if (typeof value !== 'object' || value === null) return value;
+    if ('$bytes' in value) return Buffer.from(value.$bytes, 'latin1');
+    if ('$repeat' in value) return value.$repeat[0].repeat(value.$repeat[1]);
+    if ('$inf' in value) return Infinity;
+    return this.named(value);
+  }
+
+  named(values) {
+    return Object.fromEntries(Object.entries(values).map(([name, each]) => [this.value(name), this.value(each)]));
+  }
+
+  // ---------------------------------------------------------------- observers
+
+  /** Note what becomes of a request, without a listener that the case has not asked for, as far as Node cares. */
+  track(request, name) {
+    const state = { response: null, error: null, switched: null };
+    this.states.set(request, state);
+    this.requests.push(request);
+    request.on('error', (error) => { state.error = state.error || error; });
+    if (this.answered.has(name)) request.on('response', (res) => { state.response = res; });
+    for (const event of SWITCHES) {
+      if (this.switching.has(`${name} ${event}`)) request.on(event, (...args) => { state.switched = args; });
+    }
+  }
+
+  watch(target, label, event) {
+    const seen = (...args) => this.log.add(`${label} ${describeEvent(event, args)}`);
+    if (event !== 'data' && event !== 'readable') {
+      target.on(camel(event), seen);
+      return;
+    }
+    const emit = target.emit; // a listener would start the flow
+    target.emit = (name, ...args) => {
+      if (name === event) event === 'data' ? this.log.add(`${label} data`, args[0]) : seen();
+      return emit.call(target, name, ...args);
+    };
+  }
+
+  whenThere(path, scope, use) {
+    const target = scope.lookUp(path);
+    const last = path[path.length - 1];
+    if (target == null && (last === 'res' || last === 'socket')) {
+      scope.lookUp(path.slice(0, -1)).once(last === 'res' ? 'response' : 'socket', use);
+    } else {
+      use(target);
+    }
+  }
+
+  observeMade(name, made) {
+    for (const section of this.program.observers) {
+      const path = section.words[0].split('.');
+      if (path[0] !== name) continue;
+      const scope = this.scope.inner({ [name]: made }, {});
+      this.pending.push(() => this.whenThere(path, scope, (target) => this.observe(target, section, scope)));
+    }
+  }
+
+  observe(target, section, scope) {
+    const [path, event] = section.words;
+    const label = scope.label(path.split('.'));
+    const switches = SWITCHES.has(event);
+    const names = switches ? ['res', 'socket', 'head'] : ARGUMENTS[event] || [];
+    target.on(camel(event), (...args) => {
+      const given = {};
+      const labels = {};
+      names.slice(0, args.length).forEach((each, index) => {
+        given[each] = args[index];
+        labels[each] = `${label}.${each}`;
+      });
+      const flow = this.perform(section, scope.inner(given, labels));
+      if (switches) {
+        this.world.start(`on ${section.words.join(' ')}`, false, flow, { now: true });
+        return;
+      }
+      for (let step = flow.next(); !step.done; step = flow.next()) {
+        if (!step.value.poll()) throw new Error(`${step.value.what} waits where nothing may wait`);
+      }
+    });
+  }
+
+  // ---------------------------------------------------------------- a server
+
+  server() {
+    const given = options(this.named(this.program.server), (what) => this.world.lacks(what));
+    const attributes = {};
+    for (const key of Object.keys(given)) {
+      if (!SERVER_ATTRIBUTES.has(key)) continue;
+      attributes[key] = given[key];
+      delete given[key];
+    }
+    const server = Object.assign(this.http.createServer(given), attributes);
+    this.scope.names.server = server;
+    for (const event of new Set(this.program.hooks.map(({ words }) => words[0]))) {
+      const sections = this.program.hooks.filter(({ words }) => words[0] === event);
+      if (HOOKS.has(event)) {
+        this.pending.push(() => server.on(camel(event), this.handler(event, sections)));
+      } else {
+        for (const { operations } of sections) {
+          this.pending.push(() => this.observe(server, { words: ['server', event], operations }, this.scope));
+        }
+      }
+    }
+    return server;
+  }
+
+  handler(event, sections) {
+    const names = ARGUMENTS[event] || ['req', 'socket', 'head'];
+    return (...args) => {
+      const scope = this.entered(Object.fromEntries(names.map((name, index) => [name, args[index]])));
+      const section = sections.find(({ words }) => words.length === 1 || words[1] === args[0].url);
+      if (!section) throw new Error(`nothing handles ${event} ${args[0].url}`);
+      this.handling++;
+      const self = this;
+      const flow = (function* handle() {
+        yield* self.perform(section, scope);
+        self.handling--;
+      }());
+      this.world.start(`on ${section.words.join(' ')}`, false, flow, { now: true });
+    };
+  }
+
+  entered(given) {
+    const labels = {};
+    if ('req' in given) {
+      this.dispatched++;
+      for (const name of Object.keys(given)) labels[name] = this.dispatched === 1 ? name : `${name}${this.dispatched}`;
+    }
+    const scope = this.scope.inner(given, labels);
+    for (const section of this.program.observers) {
+      const path = section.words[0].split('.');
+      if (path[0] in given) this.pending.push(() => this.observe(scope.lookUp(path), section, scope));
+    }
+    return scope;
+  }
+}
+
+module.exports = { Application, rest };

@@ -1,0 +1,106 @@
+'use strict';
+// The other side of a case: its script of bytes on a bare socket, carried out as it is as long as Node answers as the
+// case says, and still carried out to its end when Node answers otherwise. What was sent and seen is written down.
+
+const net = require('net');
+
+const DATE = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d GMT/g;
+
+class Peer {
+  constructor(world, number, steps) {
+    this.world = world;
+    this.number = number;
+    this.steps = steps.slice();
+    this.items = []; // what is written down: [verb, bytes or flag]
+    this.connected = false;
+    this.done = false;
+    this.ended = ''; // how Node ended the connection: 'end' (FIN) or 'cut' (RST)
+    this.text = '';
+    this.used = 0;
+  }
+
+  /** Connect to Node's server. `fd` is a socket whose end is a reset. */
+  *connect(port, fd) {
+    while (this.steps.some(({ verb }) => verb === 'connect')) {
+      const step = this.steps.shift();
+      if (step.verb === 'wait') yield this.flag(step.flag);
+      if (step.verb === 'signal') this.world.signal(step.flag);
+    }
+    const socket = new net.Socket(fd === undefined ? { allowHalfOpen: true } : { allowHalfOpen: true, fd, manualStart: true });
+    this.use(socket);
+    socket.connect(port, '127.0.0.1');
+    yield { what: 'connecting', poll: () => this.connected || this.ended !== '' };
+    yield* this.converse();
+  }
+
+  /** Be the other end of `socket`. */
+  use(socket) {
+    this.socket = socket;
+    this.connected = !socket.connecting;
+    socket.setNoDelay(true);
+    socket.on('connect', () => { this.connected = true; });
+    socket.on('data', (data) => { this.text += data.toString('latin1'); });
+    socket.on('end', () => { this.ended = this.ended || 'end'; });
+    socket.on('error', () => { this.ended = this.ended || 'cut'; });
+  }
+
+  /** What came and was not taken yet, without dates and ports. */
+  get rest() {
+    const port = new RegExp(`:${this.world.port}(?!\\d)`, 'g');
+    return this.text.replace(DATE, '<D>').replace(port, ':PORT').slice(this.used);
+  }
+
+  take(length) {
+    const data = this.rest.slice(0, length);
+    this.used += data.length;
+    if (data) this.items.push(['<', data]);
+  }
+
+  *converse() {
+    for (const { verb, data, flag } of this.steps) {
+      if (verb === 'want') {
+        yield this.want(data);
+        this.take(data.length);
+      } else if (verb === 'send') {
+        this.items.push(['>', data]);
+        this.socket.write(Buffer.from(data.replace(/PORT/g, this.world.port), 'latin1'));
+        yield { what: '>', poll: () => true };
+      } else if (verb === 'signal') {
+        this.items.push(['signal', flag]);
+        this.world.signal(flag);
+      } else if (verb === 'wait') {
+        this.items.push(['wait', flag]);
+        yield this.flag(flag);
+      } else if (verb === 'eof') {
+        this.items.push(['eof', '']);
+        this.socket.end();
+        yield { what: verb, poll: () => true };
+      } else if (verb === 'reset' || verb === 'close') {
+        this.take();
+        this.items.push([verb, '']);
+        this.socket.destroy();
+        yield { what: verb, poll: () => true };
+      } else {
+        yield { what: verb, poll: () => this.ended !== '', forced: () => false };
+        this.take();
+        this.items.push([this.ended === '' ? 'open' : verb === 'gone' ? 'gone' : this.ended, '']);
+      }
+    }
+    this.take();
+    this.socket.destroy();
+  }
+
+  flag(name) {
+    return { what: `wait ${name}`, poll: () => this.world.flags.has(name) };
+  }
+
+  want(data) {
+    return {
+      what: '<',
+      poll: () => this.rest.startsWith(data),
+      hopeless: () => this.ended !== '' || !data.startsWith(this.rest),
+    };
+  }
+}
+
+module.exports = { Peer };

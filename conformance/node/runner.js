@@ -1,0 +1,130 @@
+'use strict';
+// Carries out case documents on the http module of the Node that runs it:
+//
+//     node --expose-internals runner.js < cases
+//
+// One case a line as JSON (made by anywire/conformance/goldens.py), one result a line. Made for Node 13.14.0; nothing is
+// needed but Node. Whatever a case leaves behind is cleared up before the next.
+
+const fs = require('fs');
+const http = require('http');
+const net = require('net');
+const { Application, rest } = require('./application');
+const { Clock } = require('./clock');
+const parsing = require('./parsing');
+const { Peer } = require('./peers');
+const { World } = require('./world');
+
+const clock = new Clock();
+let uncaught = null;
+process.on('uncaughtException', (error) => {
+  if (!uncaught) throw error;
+  uncaught(error);
+});
+
+/** The application is a server. */
+function* serve(world, { program, peers }, application) {
+  const server = application.server();
+  let flows = null;
+  application.listen = function* listen() {
+    application.listen = () => { throw new Error('listens already'); };
+    server.listen(0, '127.0.0.1');
+    yield rest('listen');
+    world.port = server.address().port;
+    flows = peers.map(({ peer, fd }) => world.start(`peer ${peer.number}`, true, peer.connect(world.port, fd)));
+  };
+  yield* application.perform(program.main, application.scope);
+  if (peers.length && flows === null) yield* application.listen();
+  if (flows !== null) yield { what: '', poll: () => flows.every(({ done }) => done) };
+  yield* application.join(Object.keys(application.tasks));
+  yield { what: '', poll: () => application.handling === 0 };
+  let closed = !server.listening;
+  server.close(() => { closed = true; });
+  yield { what: 'close of the server', poll: () => closed };
+}
+
+/** The application makes requests. */
+function* request(world, { program, peers, listener }, application) {
+  const waiting = peers.map(({ peer }) => peer);
+  const flows = [];
+  let extra = 0;
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const peer = waiting.shift() || new Peer(world, peers.length + ++extra, [{ verb: 'gone' }]);
+    if (extra) peers.push({ peer });
+    peer.use(socket);
+    flows.push(world.start(`peer ${peer.number}`, true, peer.converse()));
+  });
+  server.listen(listener === undefined ? { port: 0, host: '127.0.0.1' } : { fd: listener });
+  yield rest('listen');
+  world.port = server.address().port;
+  yield* application.perform(program.main, application.scope);
+  yield* application.join(Object.keys(application.tasks));
+  yield rest('');
+  world.log.frozen = true;
+  for (const each of application.requests) each.destroy();
+  for (const each of [...application.agents, application.http.globalAgent]) each.destroy();
+  yield rest('');
+  yield { what: '', poll: () => flows.every(({ done }) => done) };
+}
+
+/** Carry out one case; `done` gets what is to be written down. */
+function run(document, done) {
+  clock.reset();
+  const world = new World(clock, document.slowness || 1);
+  const peers = (document.peers || []).map((steps, index) => {
+    return { peer: new Peer(world, index + 1, steps), fd: document.sockets && document.sockets[index] };
+  });
+  let lines = null;
+  let generator;
+  if (document.role === 'request' || document.role === 'response') {
+    generator = (function* parse() {
+      lines = yield* parsing[document.role === 'request' ? 'requests' : 'responses'](world, document);
+    }());
+  } else {
+    const application = new Application(world, document.program, http);
+    const scenario = document.role === 'server' ? serve : request;
+    generator = scenario(world, { ...document, peers }, application);
+  }
+  const main = world.start('main', false, generator);
+  uncaught = (error) => world.uncaught(error);
+  world.run(main, () => {
+    const log = lines || world.log.lines(document.separate);
+    world.log.frozen = true;
+    for (const each of process._getActiveHandles()) {
+      if (each.destroy) each.destroy();
+      else if (each.close) each.close();
+    }
+    http.globalAgent.destroy();
+    settle(() => done({
+      log: log.map((line) => (typeof line === 'string' ? [0, line] : [line[0], line[1].split(`:${world.port}`).join(':PORT')])),
+      peers: peers.map(({ peer }) => (peer.connected ? peer.items : null)),
+      lacks: [...world.lacking],
+      waiting: world.waiting,
+    }));
+  });
+}
+
+/** Let what is left of a case pass. */
+function settle(then, turns = 4) {
+  setImmediate(() => (turns ? settle(then, turns - 1) : then()));
+}
+
+let buffered = '';
+function next() {
+  const piece = Buffer.alloc(65536);
+  while (!buffered.includes('\n')) {
+    const length = fs.readSync(0, piece, 0, piece.length);
+    if (length === 0) process.exit(0);
+    buffered += piece.toString('latin1', 0, length); // JSON in ASCII
+  }
+  const end = buffered.indexOf('\n');
+  const document = JSON.parse(buffered.slice(0, end));
+  buffered = buffered.slice(end + 1);
+  run(document, (result) => {
+    const line = Buffer.from(`${JSON.stringify(result)}\n`);
+    for (let at = 0; at < line.length;) at += fs.writeSync(1, line, at);
+    next();
+  });
+}
+
+next();
