@@ -506,7 +506,7 @@ def test_contexts_are_made_once() -> None:
 
 
 async def test_a_wrong_certificate_file_leaves_no_socket_behind(tmp_path: Any) -> None:
-    """The conftest fails on a leaked descriptor; the error is ssl's own, of the wrong content."""
+    """The conftest fails on a leaked descriptor; the mistake is ours, and told before anybody connects."""
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
 
@@ -516,7 +516,7 @@ async def test_a_wrong_certificate_file_leaves_no_socket_behind(tmp_path: Any) -
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(OSError):
+    with pytest.raises(LocalError, match="TLS options"):
         await https.get(f"https://127.0.0.1:{port}/", ca=str(wrong), agent=False)
     server.close()
     await server.wait_closed()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from anywire.conformance import sim
 from anywire.conformance.sim import Fault, Faults, Network, Wire, http, https
@@ -491,9 +492,31 @@ def test_a_unix_path() -> None:
     sim.run(main)
 
 
-def test_there_is_no_tls() -> None:
-    with pytest.raises(AttributeError, match="the sim has no TLS"):
-        https.get  # noqa: B018
+def test_tls_over_the_network() -> None:
+    """Both roles; what travels is ciphertext, and the network may cut it up as it likes."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    ca, chain = authority.cert_pem.bytes(), issued.cert_chain_pems[0].bytes()
+    network = Network(latency=(0.0, 0.01), pieces=7)
+
+    async def main() -> None:
+        options = {"cert": chain, "key": issued.private_key_pem.bytes()}
+        async with (
+            https.create_server(echo, **options) as server,
+            https.Agent(keep_alive=True, ca=ca.decode()) as agent,
+        ):
+            await server.listen(443, "127.0.0.1")
+            for _ in range(2):
+                request = https.request("https://127.0.0.1/", method="POST", agent=agent)
+                await request.end(b"plain" * 1000)
+                async with request as res:
+                    assert await res.read() == b"plain" * 1000
+                assert request.socket.encrypted and request.socket.authorized
+            assert len(server.connections) == 1
+
+    sim.run(main, network=network)
+    sent = b"".join(entry.data for entry in network.transcript)
+    assert len(sent) > 20000 and b"plain" not in sent
 
 
 def test_names_are_those_of_every_backend() -> None:

@@ -133,15 +133,22 @@ class FakePump:
         if len(self._queue) >= HIGH_WATER_MARK:
             self.blocked = True
 
-    def readable(self) -> bool:
-        return bool(self.closed or self.closing or self._held or self.held_eof)
+    def usable(self) -> bool:
+        if self.held_eof or self._dead():
+            return False
+        while self._held:
+            self.feed.receive_data(self._held.pop(0))
+        return True
 
     def half_close(self) -> None:
         if not self.closed:
+            self.feed.say_goodbye()
+            self.flush()
             self.half_closed = True
 
     def close(self) -> None:
         if not (self.closed or self.closing):
+            self.feed.say_goodbye()
             self.flush()
             self.closing = True
 
@@ -485,7 +492,7 @@ class Client:
             if lease.state == ASSIGNED:
                 assert lease.connection is not None
                 connection = lease.connection
-                if connection.reusable and not connection.pump.readable():
+                if connection.pump.usable() and connection.reusable:
                     connection.on_idle_end = None
                     break
                 self.agent.retry(lease, self.clock())

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anywire.core import Feed
-    from anywire.core.facade import SecureFeed
 
 __all__ = ["Pump"]
 
@@ -46,8 +45,8 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_feed", "_eof", "_half_closed", "_loop", "_on_made", "_paused", "_poll",
-        "_timer", "_transport", "_waiters", "blocked", "closed", "secure",
+        "_armed", "_eof", "_half_closed", "_loop", "_on_made", "_paused", "_poll", "_timer", "_transport", "_waiters",
+        "blocked", "closed", "feed",
     )  # fmt: skip
 
     fairness = FAIRNESS
@@ -65,25 +64,7 @@ class Pump(asyncio.Protocol):
         self._poll: Any = None
         self.blocked = False
         self.closed = False
-        self.secure: SecureFeed | None = None
-        self._feed: Feed = NOBODY
-
-    @property
-    def feed(self) -> Feed:
-        """Who gets what arrives; behind TLS, if there is any."""
-        return self._feed if self.secure is None else self.secure.feed
-
-    @feed.setter
-    def feed(self, feed: Feed) -> None:
-        if self.secure is None:
-            self._feed = feed
-        else:
-            self.secure.feed = feed
-
-    def encrypt(self, secure: SecureFeed) -> None:
-        """Speak TLS from here on; within TLS, if it is spoken already."""
-        self.feed = secure
-        self.secure = secure
+        self.feed: Feed = NOBODY
 
     # ---------------------------------------------------------------- asyncio calls
 
@@ -96,7 +77,7 @@ class Pump(asyncio.Protocol):
             on_made(self)
 
     def data_received(self, data: bytes) -> None:
-        feed = self._feed
+        feed = self.feed
         feed.receive_data(data)
         if self._waiters:
             self._wake()
@@ -108,17 +89,18 @@ class Pump(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._eof = True
-        self._feed.receive_eof()
+        self.feed.receive_eof()
         self._wake()  # first: what is noticed is told to listeners, and they may raise
-        self._feed.notice()
+        self.feed.notice()
         return True  # our side stays open
 
     def connection_lost(self, error: Exception | None) -> None:
-        feed = self._feed
-        if error is not None:
-            self._rescue()
+        feed = self.feed
         self.closed = True
         self.blocked = False
+        if error is not None:
+            with suppress(OSError, ValueError):
+                self._read(RESCUE)  # what the peer had said before our send failed
         feed.receive_lost(error if isinstance(error, OSError) else None)
         self._wake()
         if self._timer is not None:
@@ -127,14 +109,12 @@ class Pump(asyncio.Protocol):
             self._armed = FOREVER
         feed.notice()
 
-    def _rescue(self) -> None:
-        """Read what the peer had said before our send failed."""
-        sock = self._transport.get_extra_info("socket")
-        left = RESCUE
-        with suppress(OSError, ValueError):
-            while left > 0 and (data := os.read(sock.fileno(), min(left, 65536))):
-                self._feed.receive_data(data)
-                left -= len(data)
+    def _read(self, left: int) -> None:
+        """Read what asyncio does not know of yet, `left` bytes at most, or to the end. Raises OSError."""
+        fd = self._transport.get_extra_info("socket").fileno()
+        while left > 0 and (data := os.read(fd, min(left, 65536))):
+            self.feed.receive_data(data)
+            left -= len(data)
 
     def pause_writing(self) -> None:
         self.blocked = True
@@ -142,7 +122,7 @@ class Pump(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.blocked = False
         self._wake()
-        self._feed.flushed()
+        self.feed.flushed()
 
     # ---------------------------------------------------------------- waiting
 
@@ -157,7 +137,7 @@ class Pump(asyncio.Protocol):
         if due <= 0.0 or self.closed:
             await asyncio.sleep(0)
             return
-        feed = self._feed
+        feed = self.feed
         loop = self._loop
         if self._paused and feed.want_read:
             self._paused = False
@@ -187,32 +167,32 @@ class Pump(asyncio.Protocol):
         self._armed = FOREVER
         now = self._loop.time()
         try:
-            self._feed.handle_deadline(now)
+            self.feed.handle_deadline(now)
         except BaseException:  # a listener's: it ends its own connection, and nothing else (SEC-40)
             self.abort()
             raise
         if self._waiters:
             self._wake()  # who waits arms again
-        elif not self.closed and (deadline := self._feed.next_deadline(now)) < FOREVER:
+        elif not self.closed and (deadline := self.feed.next_deadline(now)) < FOREVER:
             self._arm(deadline)
 
     def watch(self) -> None:
         """A FIN that came with the request was noticed before anybody listened; else asyncio always reads."""
         if self._eof:
-            self._loop.call_soon(self._feed.notice)
+            self._loop.call_soon(self.feed.notice)
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
         if self._waiters:
             self._wake()
-        elif not self.closed and (deadline := self._feed.next_deadline(self._loop.time())) < self._armed:
+        elif not self.closed and (deadline := self.feed.next_deadline(self._loop.time())) < self._armed:
             self._arm(deadline)
 
     # ---------------------------------------------------------------- sending and ending
 
     def flush(self) -> None:
         """One send for everything that is queued."""
-        data = self._feed.data_to_send()
+        data = self.feed.data_to_send()
         if data and not self.closed and not self._half_closed:
             self._transport.write(data)
 
@@ -221,14 +201,22 @@ class Pump(asyncio.Protocol):
         """Bytes the kernel has not taken."""
         return 0 if self.closed else self._transport.get_write_buffer_size()
 
-    def readable(self) -> bool:
-        """Did anything arrive that asyncio has not told us? Costs one poll."""
+    def usable(self) -> bool:
+        """Feed what arrived and asyncio has not told us. Costs one poll."""
         if self.closed or self._transport.is_closing():
-            return True
+            return False
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(self._poll.poll(0))
+        if not self._poll.poll(0):
+            return True
+        try:
+            self._read(RESCUE)
+        except BlockingIOError:
+            return True  # what came was fed; TLS has words of its own, which are nobody else's business
+        except OSError:
+            pass
+        return False
 
     def half_close(self) -> None:
         """FIN after what is queued."""
@@ -240,8 +228,7 @@ class Pump(asyncio.Protocol):
             self._transport.write_eof()
 
     def _goodbye(self) -> None:
-        if self.secure is not None:
-            self.secure.say_goodbye()
+        self.feed.say_goodbye()
         self.flush()
         # Who waits for the last bytes is woken when they are out, however few they are.
         self._transport.set_write_buffer_limits(high=0)
@@ -280,7 +267,5 @@ class Pump(asyncio.Protocol):
         enable_keep_alive(socket, self._transport.get_extra_info("socket"), delay)
 
     def info(self, name: str) -> Any:
-        """What asyncio's ``get_extra_info`` knows; ``ssl_object`` is ours."""
-        if name == "ssl_object":
-            return None if self.secure is None else self.secure.ssl_object
+        """What asyncio's ``get_extra_info`` knows."""
         return self._transport.get_extra_info(name)

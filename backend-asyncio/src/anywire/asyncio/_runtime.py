@@ -11,14 +11,14 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER, client_context, server_context
-from anywire.core.facade import Listening, SecureFeed, connect_outcome, listening_sockets
-from anywire.core.facade.awaiting import Resolver, Server, handshake
+from anywire.core import FOREVER
+from anywire.core.facade import Listening, connect_outcome, hand_over, listening_sockets
+from anywire.core.facade.awaiting import Resolver, Server
 
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Sequence
 
     from anywire.core import Feed
     from anywire.core.facade.awaiting import Hold
@@ -58,7 +58,7 @@ class Runtime(Resolver):
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(socket)
+        super().__init__(socket, ssl, tempfile)
         # Weak: the loop is the key under which this object lives.
         self._loop_ref = weakref.ref(loop)
         self.now = loop.time
@@ -115,9 +115,7 @@ class Runtime(Resolver):
                 timer.cancel()
         return [] if first is None else [(first, connect_outcome(socket, first))]
 
-    async def open(
-        self, handle: socket.socket | Pump, feed: Feed, tls: Mapping[str, Any] | None, server_name: str
-    ) -> Pump:
+    async def open(self, handle: socket.socket | Pump, feed: Feed) -> Pump:
         loop = self._loop
         if isinstance(handle, Pump):
             pump = handle
@@ -128,31 +126,17 @@ class Runtime(Resolver):
             except BaseException:
                 handle.close()
                 raise
-        pump.feed = feed
-        if tls is not None:
-            try:
-                context = client_context(ssl, tempfile, tls)
-            except BaseException:
-                pump.abort()
-                raise
-            # "" says: no SNI (MOD-69). For an address ssl sends none; a name it sends, and verifies: that matters more.
-            name = server_name or tls["host"]
-            pump.encrypt(SecureFeed(ssl, context, feed, server_side=False, server_name=name))
-            await handshake(pump)
+        hand_over(pump, feed)
         return pump
 
     # ---------------------------------------------------------------- listening
 
     async def listen(self, server: Server, options: Any) -> Listening:
         loop = self._loop
-        context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
 
         def accepted(pump: Pump) -> None:
             connection = server.admit(pump)
             if connection is not None:
-                pump.feed = connection
-                if context is not None:
-                    pump.encrypt(SecureFeed(ssl, context, connection, server_side=True))
                 task = loop.create_task(server.serve(connection))
                 connection.cancel = task.cancel
                 self._tasks.add(task)

@@ -11,7 +11,6 @@ the hub to look again, for by then it may wait for something else.
 
 from __future__ import annotations
 
-import ssl
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ import gevent
 from anywire.core import FOREVER
 from anywire.core.facade import SocketPump
 
-from ._native import native, poll
+from ._native import native
 
 if TYPE_CHECKING:
     from anywire.core import Feed
@@ -38,10 +37,9 @@ class Pump(SocketPump):
     __slots__ = ("_armed", "_hub", "_paused", "_reader", "_sleepers", "_timer", "_writer")
 
     socket = native
-    would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-    def __init__(self, sock: Any, feed: Feed, *, tls: bool = False) -> None:
-        super().__init__(sock, feed, tls=tls)
+    def __init__(self, sock: Any, feed: Feed) -> None:
+        super().__init__(sock, feed)
         self._hub: Any = gevent.get_hub()
         self._sleepers: list[Any] = []
         self._timer: Any = None
@@ -176,12 +174,3 @@ class Pump(SocketPump):
         if not self.closed:
             self._armed = FOREVER
             self._arm(monotonic() + CLOSE_TIMEOUT)
-
-    def readable(self) -> bool:
-        """Did anything arrive that the hub has not told us? Costs one poll."""
-        if self.closed or self.ended or self._broken is not None:
-            return True
-        if not poll(self.sock.fileno()):
-            return False
-        # Session tickets of TLS are not data, so only a read can tell.
-        return not self.tls or self._receive()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.socket
-from anywire.core import FOREVER, NOBODY, Address, server_context
+from anywire.core import FOREVER, NOBODY, Address
 from anywire.core.facade import Listening, listening_sockets, to_addresses, wanted_family
 from anywire.core.facade.blocking import SocketConnector
 
@@ -90,7 +90,7 @@ class Waiter:
 class Runtime(SocketConnector):
     """See ``anywire.core.facade.blocking.Runtime`` for what each method promises."""
 
-    readable, writable = READABLE, WRITABLE
+    writable = WRITABLE
     pump_class = Pump
     now = staticmethod(monotonic)
     sleep = staticmethod(gevent.sleep)
@@ -136,33 +136,28 @@ class Runtime(SocketConnector):
 
     def listen(self, server: Server, options: Any) -> Listening:
         """Accept in the hub; each connection is served by a greenlet of its own."""
-        context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
         sockets = listening_sockets(native, os, options)
         name = options.path or sockets[0].getsockname()[:2]
-        return Listening(os, [Acceptor(self, server, sock, context).stop for sock in sockets], name)
+        return Listening(os, [Acceptor(self, server, sock).stop for sock in sockets], name)
 
 
 class Acceptor:
     """One listening socket."""
 
-    def __init__(self, runtime: Runtime, server: Server, sock: Any, context: Any) -> None:
+    def __init__(self, runtime: Runtime, server: Server, sock: Any) -> None:
         self._runtime = runtime
         self._server = server
         self._sock = sock
-        self._context = context
-        self._shaking: set[gevent.Greenlet] = set()
         self._hub: Any = gevent.get_hub()
         self._watcher: Any = self._hub.loop.io(sock.fileno(), READABLE)
         self._pause: Any = self._hub.loop.timer(1.0)
         self._watcher.start(self._accept)
 
     def stop(self) -> None:
-        """Accept no more; who is still shaking hands is sent away."""
+        """Accept no more."""
         self._watcher.close()
         self._pause.close()
         self._sock.close()
-        for greenlet in list(self._shaking):
-            greenlet.kill(block=False)
 
     def _accept(self) -> None:
         try:
@@ -170,38 +165,15 @@ class Acceptor:
                 sock = self._runtime.accept(self._sock)
                 if sock is None:
                     return
-                if self._context is None:
-                    self._begin(Pump(sock, NOBODY))
-                else:
-                    greenlet = gevent.spawn(self._shake, sock)
-                    self._shaking.add(greenlet)
-                    greenlet.rawlink(self._shaking.discard)
+                self._begin(Pump(sock, NOBODY))
         except OSError as error:
             # Out of descriptors or memory: the socket stays readable, so look again in a second.
             self._runtime.report("accept", error)
             self._watcher.stop()
             self._pause.start(self._watcher.start, self._accept)
 
-    def _shake(self, sock: Any) -> None:
-        waiter = Waiter()
-        due = monotonic() + (self._server.headers_timeout or FOREVER)
-        try:
-            sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            while (event := self._runtime.shake(sock)) is not None:
-                if monotonic() >= due:
-                    raise TimeoutError
-                waiter.wait(due, (sock,), event)
-        except (OSError, ValueError):
-            sock.close()  # no TLS spoken here, or too late; as in asyncio nobody is told
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            self._begin(Pump(sock, NOBODY, tls=True))
-
     def _begin(self, pump: Pump) -> None:
         connection = self._server.admit(pump)
         if connection is not None:
-            pump.feed = connection
             greenlet = gevent.spawn(self._server.serve, connection)
             connection.cancel = lambda: greenlet.kill(block=False)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import threading
 from contextlib import suppress
+from functools import wraps
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +25,8 @@ from anywire.core.facade import SocketPump
 from ._sleep import Sleeper, borrow, generation, give_back
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anywire.core import Feed
 
 __all__ = ["Pump"]
@@ -35,16 +37,25 @@ CLOSE_TIMEOUT = 5.0
 READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
+def _guarded(inner: Callable[[Any], Any]) -> Callable[[Pump], Any]:
+    @wraps(inner)
+    def method(self: Pump) -> Any:
+        if not self._is_foreign():
+            with self.lock:
+                return inner(self)
+
+    return method
+
+
 class Pump(SocketPump):
     """See ``anywire.core.facade.blocking.BlockingPump`` for the contract."""
 
     __slots__ = ("_generation", "_sleepers", "fd", "lock", "post")
 
     socket: ClassVar[Any] = socket
-    would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-    def __init__(self, sock: Any, feed: Feed, *, tls: bool = False) -> None:
-        super().__init__(sock, feed, tls=tls)
+    def __init__(self, sock: Any, feed: Feed) -> None:
+        super().__init__(sock, feed)
         self.fd: int = sock.fileno()
         self.lock = threading.RLock()
         self.post: Any = None
@@ -62,7 +73,7 @@ class Pump(SocketPump):
         sleeper = borrow()
         events = mask = 0
         with self.lock:
-            awake = self.closed or self._broken is not None
+            awake = self.closed or self.held or self._broken is not None
             if not awake:
                 mask = self.interest()
                 due = min(due, feed.next_deadline(monotonic()))
@@ -90,6 +101,7 @@ class Pump(SocketPump):
         """Read and send what `events` says can be, and tell observers of an end."""
         flushed = False
         with self.lock:
+            self._tell_held()
             if self._broken is not None:
                 self._fall()
             if events & READABLE and not self.closed:
@@ -121,47 +133,20 @@ class Pump(SocketPump):
             self.post.watch()
 
     def look_for_end(self) -> None:
-        """The peer hung up while a handler is busy elsewhere: is anything left to be read before that?"""
+        """The peer hung up while a handler is busy elsewhere: take note, unless something is to be read before that."""
         with self.lock:
-            if self.closed or self.ended:
-                return
-            try:
-                if not self.tls and self.sock.recv(1, socket.MSG_PEEK):
-                    return
-                self.ended = True
-                self.feed.receive_eof()
-            except self.would_block:
-                return
-            except OSError as error:
-                self._lose(error)
-        self.feed.notice()
-
-    def readable(self) -> bool:
-        """Did anything arrive since the last wait? Costs one poll."""
-        if self._is_foreign() or self.closed or self.ended or self._broken is not None:
-            return True
-        sleeper = borrow()
-        try:
-            if not sleeper.sleep(0.0, ((self.fd, select.POLLIN),)):
-                return False
-        finally:
-            give_back(sleeper)
-        # Session tickets of TLS are not data, so only a read can tell.
-        return not self.tls or self._receive()
+            ended = self._overhear()
+        if ended:
+            self.feed.notice()
+        elif self.held:
+            self.kick()
 
     # ---------------------------------------------------------------- sending and ending
 
-    def flush(self) -> None:
-        """One send for everything that is queued."""
-        if not self._is_foreign():
-            with self.lock:
-                super().flush()
-
-    def half_close(self) -> None:
-        """FIN after what is queued; over TLS the whole connection."""
-        if not self._is_foreign():
-            with self.lock:
-                super().half_close()
+    usable = _guarded(SocketPump.usable)
+    flush = _guarded(SocketPump.flush)
+    half_close = _guarded(SocketPump.half_close)
+    abort = _guarded(SocketPump.abort)
 
     def close(self) -> None:
         """Let what is queued go out, for seconds at most, then close."""
@@ -173,12 +158,6 @@ class Pump(SocketPump):
         while not self.closed and monotonic() < due:
             self.wait(due)
         self.abort()
-
-    def abort(self) -> None:
-        """Gone, now."""
-        if not self._is_foreign():
-            with self.lock:
-                super().abort()
 
     def _gone(self) -> None:
         post = self.post

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
-from anywire.core import server_context
 from anywire.core.facade import Listening, blocking, listening_sockets
 
 from ._poller import Poller
@@ -56,7 +55,8 @@ class Waiter:
 class Runtime(blocking.ThreadedConnector):
     """See ``anywire.core.facade.blocking.Runtime`` for what each method promises."""
 
-    readable, writable = READABLE, WRITABLE
+    readable: ClassVar[int] = READABLE
+    writable: ClassVar[int] = WRITABLE
     pump_class = Pump
     now = staticmethod(monotonic)
     cpu = staticmethod(time.process_time)
@@ -70,10 +70,9 @@ class Runtime(blocking.ThreadedConnector):
 
     def listen(self, server: Any, options: Any) -> Listening:
         """Accept and serve with a crew of threads."""
-        context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
         sockets = listening_sockets(socket, os, options)
         name = options.path or sockets[0].getsockname()[:2]
-        crew = blocking.Crew(self, server, sockets, context, server.max_workers)
+        crew = blocking.Crew(self, server, sockets, server.max_workers)
         forked.add(crew)
         made = Listening(os, [crew.stop], name)
         made.finish = crew.finish  # type: ignore[method-assign]

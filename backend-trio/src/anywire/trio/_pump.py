@@ -23,7 +23,6 @@ because whoever closes may be in the middle of something.
 from __future__ import annotations
 
 import socket
-import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,10 +52,9 @@ class Pump(SocketPump):
 
     fairness = 0  # every call is a checkpoint
     socket: ClassVar[Any] = socket
-    would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
     def __init__(self, sock: socket.socket, feed: Feed, clock: Clock, nursery: trio.Nursery | None = None) -> None:
-        super().__init__(sock, feed, tls=isinstance(sock, ssl.SSLSocket))
+        super().__init__(sock, feed)
         self._clock = clock
         self._nursery = nursery  # servers only
         self._armed: Deadline | None = None
@@ -149,20 +147,6 @@ class Pump(SocketPump):
     def _take(self) -> None:
         if self._receive() and self.ended:
             self._clock.guard(self.feed.notice)
-
-    def readable(self) -> bool:
-        """Did anything arrive? Session tickets of TLS are not data, so there only a read can tell."""
-        if not self._hungry():
-            return True
-        if self.tls:
-            return self._receive()
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
 
     def _backlogged(self) -> None:
         if not self._writing:

@@ -16,7 +16,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import trio
-from anywire.core import FOREVER, NOBODY, server_context
+from anywire.core import FOREVER, NOBODY
 from anywire.core.facade import Listening, connect_outcome, listening_sockets
 from anywire.core.facade.awaiting import SocketConnector
 from trio.lowlevel import RunVar, checkpoint, spawn_system_task, wait_readable, wait_writable
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from anywire.core.facade.awaiting import Hold, Server
 
 __all__ = ["Runtime", "current_runtime"]
-
-HANDSHAKE_TIMEOUT = 60.0
-"""Seconds a client may take for the TLS handshake."""
 
 _runtime: RunVar[Runtime] = RunVar("anywire.trio")
 
@@ -104,7 +101,6 @@ class Listener(Listening):
     """The tasks of one ``listen()``."""
 
     def __init__(self, runtime: Runtime, server: Server, options: Any) -> None:
-        self._context = server_context(ssl, tempfile, server.options.tls) if server.secure else None
         self._sockets = listening_sockets(socket, os, options)
         self._runtime = runtime
         self._server = server
@@ -123,39 +119,27 @@ class Listener(Listening):
         try:
             async with trio.open_nursery() as self._nursery:
                 with self._accepting:
-                    async with trio.open_nursery() as greeting:
+                    async with trio.open_nursery() as accepting:
                         for sock in self._sockets:
-                            greeting.start_soon(self._accept, sock, greeting)
+                            accepting.start_soon(self._accept, sock)
         finally:
             if not self._accepting.cancel_called:
                 self.stop()
 
-    async def _accept(self, listening: socket.socket, greeting: trio.Nursery) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
         while not self._accepting.cancel_called:
             await wait_readable(listening)
             try:
                 while sock := self._runtime.accept(listening):
-                    if self._context is None:
-                        self._admit(sock)
-                    else:
-                        greeting.start_soon(self._greet, sock, self._context)
+                    self._admit(sock)
             except OSError as error:  # out of descriptors or memory, until somebody has closed something
                 self._runtime.report("Cannot accept", error)
                 await trio.sleep(0.1)
-
-    async def _greet(self, sock: socket.socket, context: ssl.SSLContext) -> None:
-        with trio.move_on_after(HANDSHAKE_TIMEOUT):
-            try:
-                sock = await self._runtime.secure(sock, context, server_side=True)
-            except OSError:
-                return  # no client of ours
-            self._admit(sock)
 
     def _admit(self, sock: socket.socket) -> None:
         pump = Pump(sock, NOBODY, self._runtime.clock, self._nursery)
         connection = self._server.admit(pump)
         if connection is not None:
-            pump.feed = connection
             scope = trio.CancelScope()
             connection.cancel = scope.cancel
             self._nursery.start_soon(self._serve, connection, scope)
@@ -171,8 +155,6 @@ class Runtime(SocketConnector):
     async def getaddrinfo(self, host: str, port: int, family: int, kind: int) -> Any:
         return await trio.socket.getaddrinfo(host, port, family=family, type=kind)
 
-    wait_readable = staticmethod(wait_readable)
-    wait_writable = staticmethod(wait_writable)
     now = staticmethod(trio.current_time)
     waiter = staticmethod(Waiter)
     server_scope = staticmethod(Scope)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._incoming import IncomingMessage
     from ._limits import Limits
     from ._pump import Pump
+    from ._secure import SecureFeed
 
 __all__ = ["CLOSED_EVENT", "Connection", "Signal"]
 
@@ -68,6 +69,8 @@ class Connection:
         pump: the backend's transport, set once by whoever connects the two.
         socket: the user-visible transport object, made on first use by the facade.
         eof: the peer's FIN arrived.
+        secure: the TLS between it and its pump, or None.
+        detached: its pump feeds something else now.
         written: bytes written since the writer last let others run; the facades' counter.
         idle_timeout: seconds without a byte in or out until ``timeout``; 0 is none.
     """
@@ -81,6 +84,7 @@ class Connection:
         "_out",
         "_parser",
         "_quiet_since",
+        "detached",
         "eof",
         "error",
         "idle_timeout",
@@ -89,6 +93,7 @@ class Connection:
         "message",
         "pump",
         "receiving",
+        "secure",
         "sending",
         "socket",
         "written",
@@ -109,6 +114,8 @@ class Connection:
         self.message: IncomingMessage | None = None
         self.pump: Pump = None  # type: ignore[assignment]  # set before anything else is called
         self.socket: Any = None
+        self.secure: SecureFeed | None = None
+        self.detached = False
         self.idle_timeout: float = 0.0
         self._active = True
         self._quiet_since = FOREVER
@@ -131,7 +138,7 @@ class Connection:
     def receive_eof(self) -> None:
         """Take in the peer's FIN."""
         self.eof = True
-        self._parser.receive_eof()
+        self._parser.receive_eof(truncated=self.secure is not None and self.secure.truncated)
 
     def receive_lost(self, error: OSError | None) -> None:
         """Take in that the transport is gone. What was read before stays readable."""
@@ -162,6 +169,9 @@ class Connection:
         out.clear()
         self._active = True
         return data
+
+    def say_goodbye(self) -> None:
+        """HTTP has no last words."""
 
     def send(self, data: bytes) -> None:
         """Queue bytes that were rendered elsewhere."""

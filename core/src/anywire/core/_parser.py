@@ -88,7 +88,7 @@ class Parser:
 
     __slots__ = (
         "_buf", "_eof", "_error", "_extension_left", "_fast_span", "_grammar", "_left", "_lenient", "_limits",
-        "_line", "_mode", "_pos", "_require_host", "_role", "raw_trailers",
+        "_line", "_mode", "_pos", "_require_host", "_role", "_truncated", "raw_trailers",
     )  # fmt: skip
 
     def __init__(self, role: str, limits: Limits, *, lenient: bool = False, require_host: bool = True) -> None:
@@ -98,7 +98,7 @@ class Parser:
         self._require_host = require_host
         self._buf: Buffer = b""
         self._pos = 0  # what lies before it is consumed
-        self._eof = False
+        self._eof = self._truncated = False
         self._mode = HEAD
         self._left = 0  # bytes still to come of a SIZED body or of CHUNK_DATA
         self._extension_left = 0
@@ -137,9 +137,10 @@ class Parser:
             self._buf = grown
             self._pos = 0
 
-    def receive_eof(self) -> None:
-        """Take note that nothing will follow."""
+    def receive_eof(self, *, truncated: bool = False) -> None:
+        """Take note that nothing will follow; if `truncated`, nobody vouches that this was all."""
         self._eof = True
+        self._truncated = truncated
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -363,6 +364,8 @@ class Parser:
                 return self._take(len(self._buf) - self._pos)
             if not self._eof:
                 return None
+            if self._truncated:
+                raise self._die_at_eof("body")
             self.raw_trailers = b""
             self._mode = HEAD
             return b""

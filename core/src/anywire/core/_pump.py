@@ -39,6 +39,9 @@ class Feed(Protocol):
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, once; ``b""`` when there is nothing."""
 
+    def say_goodbye(self) -> None:
+        """The sending side is about to end: queue what has to be said before a FIN (TLS does)."""
+
     def flushed(self) -> None:
         """The write queue emptied after it had been blocked."""
 
@@ -62,6 +65,7 @@ class _Nobody:
     def receive_eof(self) -> None: ...
     def receive_lost(self, error: OSError | None) -> None: ...
     def notice(self) -> None: ...
+    def say_goodbye(self) -> None: ...
     def flushed(self) -> None: ...
     def handle_deadline(self, now: float) -> None: ...
 
@@ -81,7 +85,7 @@ class Pump(Protocol):
 
     @property
     def feed(self) -> Feed:
-        """What is being fed; replaced when the connection changes hands (upgrade, CONNECT, tunnel)."""
+        """What is being fed; replaced when TLS is put before it, or the connection changes hands (upgrade, tunnel)."""
 
     @feed.setter
     def feed(self, feed: Feed) -> None: ...
@@ -101,14 +105,14 @@ class Pump(Protocol):
     def flush(self) -> None:
         """Hand everything in ``feed.data_to_send()`` to the transport in one send."""
 
-    def readable(self) -> bool:
-        """Has anything (bytes, FIN, error) arrived that was not fed yet? Used on idle sockets."""
+    def usable(self) -> bool:
+        """Feed what has arrived by now, without waiting; False if the transport is ending. Asked of idle ones."""
 
     def half_close(self) -> None:
-        """FIN after what is queued, where the transport can; idempotent."""
+        """FIN after what is queued, the feed's goodbye included; idempotent."""
 
     def close(self) -> None:
-        """Let what is queued go out, then close. Does not wait."""
+        """Let what is queued go out, the feed's goodbye included, then close. Does not wait."""
 
     def abort(self) -> None:
         """Gone, now: no flushing, no goodbye. Idempotent, never suspends."""
@@ -117,4 +121,4 @@ class Pump(Protocol):
         """Wake whoever waits, and look at the deadlines again."""
 
     def info(self, name: str) -> Any:
-        """``"peername"``, ``"sockname"``, ``"socket"``, ``"ssl_object"``, … or None."""
+        """``"peername"``, ``"sockname"``, ``"socket"``, … or None."""

@@ -66,6 +66,9 @@ class RawStream:
     def flushed(self) -> None:
         """Writers look when they wake."""
 
+    def say_goodbye(self) -> None:
+        """A raw stream has no last words."""
+
     def data_to_send(self) -> bytes:
         """Everything queued, once."""
         data = b"".join(self._out)

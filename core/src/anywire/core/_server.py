@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ._checks import check_subclass
 from ._date import DateLine
 from ._emitter import Emitter
+from ._errors import AnywireError, tls_error
 from ._incoming import IncomingMessage
 from ._limits import Limits
 from ._options import check_timeout
 from ._response import ServerResponse
+from ._secure import SecureFeed, shaken
 from ._serializer import canned_response
+from ._server_connection import ServerConnection
 from ._settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from ._errors import AnywireError
-    from ._server_connection import ServerConnection
     from ._server_options import ServerOptions
 
 __all__ = ["Server"]
@@ -50,7 +51,8 @@ class Server(Emitter):
 
     Events: ``request(req, res)``, ``check_continue(req, res)``, ``check_expectation(req, res)``,
     ``connect(req, socket, head)``, ``upgrade(req, socket, head)``, ``client_error(error, socket)``,
-    ``connection(socket)``, ``timeout(socket)``, ``drop(info)``, ``listening()``, ``close()``, ``error(error)``.
+    ``connection(socket)``, ``timeout(socket)``, ``drop(info)``, ``listening()``, ``close()``, ``error(error)``;
+    of https also ``tls_client_error(error, socket)``.
 
     Attributes:
         timeout: seconds a connection may be silent; 0 is no limit (SRV-47).
@@ -63,6 +65,7 @@ class Server(Emitter):
         http_allow_half_open: answer a request whose client half-closed (SRV-28).
         draining: ``close()`` was called: every response is the last of its connection (SRV-88).
         connections: every connection that is being served, in the order of accepting.
+        context: the ``SSLContext`` of an https server that listens.
     """
 
     async_events: ClassVar[frozenset[str]] = frozenset(
@@ -72,6 +75,7 @@ class Server(Emitter):
     __slots__ = (
         "__weakref__",
         "connections",
+        "context",
         "date",
         "draining",
         "headers_timeout",
@@ -109,6 +113,7 @@ class Server(Emitter):
         self.lenient = SETTINGS.use_insecure_parser(options.insecure_http_parser)
         self.date = DateLine(wall_clock)
         self.connections = Connections()
+        self.context: Any = None
         self.draining = False
         self.timeout: float = options.timeout
         self.keep_alive_timeout: float = options.keep_alive_timeout
@@ -152,6 +157,38 @@ class Server(Emitter):
     def socket_for(self, connection: ServerConnection) -> Any:
         """The user-visible transport of `connection`; facades override it."""
         return connection.socket
+
+    # ---------------------------------------------------------------- connections
+
+    def begin(self, pump: Any, ssl: Any) -> ServerConnection:
+        """A connection over a transport that was accepted, behind TLS if that is spoken here."""
+        connection = ServerConnection(self)
+        connection.pump = pump
+        pump.feed = connection
+        if self.context is not None:
+            limit = self.headers_timeout
+            connection.secure = SecureFeed(ssl, self.context, connection, server_side=True, limit=limit)
+            connection.secure.attach(pump)
+        self.connections.add(connection)
+        return connection
+
+    def handshake_error(self, connection: ServerConnection) -> AnywireError | None:
+        """The handshake is over: why it failed, and then the connection is gone and ``tls_client_error`` was told.
+
+        ``client_error`` is next (MOD-77), which may wait.
+        """
+        pump: Any = connection.pump
+        peer = pump.info("peername")
+        assert connection.secure is not None, "it shook hands"
+        problem = shaken(pump, connection.secure)
+        if problem is None:
+            return None
+        name = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a client"
+        error = problem if isinstance(problem, AnywireError) else tls_error(problem, name)
+        connection.destroy()
+        if self._listeners is not None:
+            self.emit("tls_client_error", error, self.socket_for(connection))
+        return error
 
     # ---------------------------------------------------------------- what connections ask
 

@@ -81,6 +81,7 @@ class ServerConnection(Connection):
         stuck: a response that ended while the transport took no more: ``finish`` is due when its queue is empty.
         cancel: ends whoever serves the connection, handler included, if the backend can do that.
         served: whoever serves the connection has begun, and will clean up; before that it must not be cancelled.
+        greeted: the first step was taken; with it TLS is spoken, if it is to be.
         parked: whoever serves the connection sleeps until the response has ended.
         continue_pending: the client waits for ``100 Continue`` and has not been told (SRV-21).
         requests: how many requests were parsed here.
@@ -93,6 +94,7 @@ class ServerConnection(Connection):
         "_unsent",
         "cancel",
         "continue_pending",
+        "greeted",
         "parked",
         "requests",
         "response",
@@ -113,6 +115,7 @@ class ServerConnection(Connection):
         self.stuck: ServerResponse | None = None
         self.continue_pending = False
         self.cancel: Callable[[], object] | None = None
+        self.greeted = False
         self.parked = False
         self.served = False
         self.requests = 0

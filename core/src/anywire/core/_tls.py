@@ -16,12 +16,16 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from errno import errorcode
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import ArgumentValueError
 from ._names import TLS_OPTIONS, https_name
+from ._secure import SecureFeed
 
-__all__ = ["client_context", "server_context"]
+if TYPE_CHECKING:
+    from ._client_connection import ClientConnection
+
+__all__ = ["client_context", "client_feed", "server_context"]
 
 _contexts: OrderedDict[tuple[int, str], Any] = OrderedDict()
 MAX_CONTEXTS: Final = 64
@@ -45,11 +49,36 @@ def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
 
     Raises:
         ArgumentValueError: an option that this Python's ssl cannot honour, named; or a file cannot be read: the code
-            is the system's, ``ENOENT`` for one that is not there.
-        OSError: an ``ssl.SSLError``: a file's content is wrong.
+            is the system's, ``ENOENT`` for one that is not there; or OpenSSL refuses something: ``ERR_OSSL_`` and its
+            reason where it gives one, else ``ERR_INVALID_ARG_VALUE``.
     """
     tls = _tls_only(options, options.get("tls") or {})
     return tls.get("ssl_context") or _cached(ssl, tls, tempfile)
+
+
+def client_feed(
+    ssl: Any, tempfile: Any, options: Mapping[str, Any], name: str, connection: ClientConnection
+) -> SecureFeed:
+    """What a new client connection speaks TLS through.
+
+    Args:
+        ssl: as :func:`client_context`.
+        tempfile: the same.
+        options: the same.
+        name: the TLS server name. ``""`` says none (MOD-69), and the host is verified. OpenSSL sends no address as a
+            name; a host's name it sends, for without it nothing could be verified.
+        connection: gets the plaintext.
+
+    Raises:
+        ArgumentValueError: as :func:`client_context`; or `name` can be no host's.
+    """
+    context = client_context(ssl, tempfile, options)
+    name = name or options["host"]
+    try:
+        connection.secure = SecureFeed(ssl, context, connection, server_side=False, server_name=name)
+    except ValueError as error:
+        raise ArgumentValueError(f"Not a TLS server name: {name!r}", code="ERR_INVALID_ARG_VALUE") from error
+    return connection.secure
 
 
 def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
@@ -97,6 +126,18 @@ def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any) -> Any:
 
 
 def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
+    try:
+        return _make_inside(ssl, tls, tempfile, server=server)
+    except ArgumentValueError:
+        raise
+    except (ssl.SSLError, ValueError) as error:
+        # A mistake in an option is not a connection that failed, so it is no OSError here.
+        reason = getattr(error, "reason", None)
+        code = f"ERR_OSSL_{reason}".replace(" ", "_") if reason else "ERR_INVALID_ARG_VALUE"
+        raise ArgumentValueError(f"TLS options cannot be used: {error}", code=code) from error
+
+
+def _make_inside(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
     if server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     elif "ca" in tls:
@@ -149,7 +190,6 @@ def _load_authorities(context: Any, path: str, name: str) -> None:
 
 
 def _unreadable(name: str, path: str, error: OSError) -> ArgumentValueError:
-    """A mistake in an option is not a connection that failed, so it is no OSError here."""
     code = errorcode.get(error.errno or 0, "EIO")
     what = "no such file" if code == "ENOENT" else (error.strerror or "cannot be read").lower()
     return ArgumentValueError(f'The option "{name}": {what}: {path!r}', code=code)

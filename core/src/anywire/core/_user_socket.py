@@ -10,6 +10,7 @@ from ._connection import Connection
 from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, StateError
 from ._raw import RawStream
+from ._secure import hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class Socket(Emitter):
         self.server = server
         self._pump: Any = connection.pump  # in the facade's colour
         self._raw: RawStream | None = None
-        self.encrypted = self._pump.info("ssl_object") is not None
+        self.encrypted = connection.secure is not None
 
     def __repr__(self) -> str:
         return f"<Socket {self._pump.info('sockname')} - {self._pump.info('peername')}>"
@@ -72,13 +73,14 @@ class Socket(Emitter):
     @property
     def ssl_object(self) -> Any:
         """The ``ssl`` object of an encrypted transport, else None."""
-        return self._pump.info("ssl_object")
+        secure = self.connection.secure
+        return None if secure is None else secure.ssl_object
 
     @property
     def authorized(self) -> bool:
         """The peer's certificate was verified (MOD-71)."""
-        tls = self._pump.info("ssl_object")
-        return tls is not None and tls.context.verify_mode.name == "CERT_REQUIRED" and bool(tls.getpeercert())
+        tls = self.ssl_object
+        return tls is not None and tls.context.verify_mode.name != "CERT_NONE" and bool(tls.getpeercert())
 
     @property
     def destroyed(self) -> bool:
@@ -125,7 +127,8 @@ class Socket(Emitter):
             self._raw = raw = RawStream(pump, max_buffered=self.connection.limits.max_buffered)
             raw.eof = self.connection.eof
             pump.flush()
-            pump.feed = raw
+            hand_over(pump, raw)
+            self.connection.detached = True
         return self
 
     def _stream(self) -> RawStream:

@@ -1,7 +1,7 @@
 """The pump: one end of a connection, which feeds what arrives and sends what is queued.
 
 What arrives is fed one piece at a time, each in a step of its own, whether or not anybody
-waits; between its arrival and that step :meth:`Pump.readable` says that it is there. As
+waits; before that step :meth:`Pump.usable` feeds it. As
 with a kernel's sockets, closing with unread input, and input after closing, is answered
 with a reset. After a reset what had arrived is fed first: the answer that a server gave
 before it closed is often in it (ASK-28).
@@ -197,9 +197,11 @@ class Pump:
             self.feed.receive_eof()
             self._notice()
 
-    def readable(self) -> bool:
-        """Did anything arrive that was not fed yet, or the end?"""
-        return self.closed or self._ended or self.error is not None or bool(self._inbox)
+    def usable(self) -> bool:
+        """Feed what arrived; False if it is ending."""
+        while self._inbox and not self.closed:
+            self._take()
+        return not (self.closed or self._ended or self.error)
 
     # ---------------------------------------------------------------- sending
 
@@ -241,12 +243,16 @@ class Pump:
 
     def half_close(self) -> None:
         """FIN after what is queued."""
-        self._half_closed = True
-        self.transmit()
+        if not self.closed and not self._half_closed:
+            self.feed.say_goodbye()
+            self.flush()
+            self._half_closed = True
+            self.transmit()
 
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
         if not self.closed and not self._closing:
+            self.feed.say_goodbye()
             self.flush()
             self._closing = True
             self._set(self._kernel.now + CLOSE_TIMEOUT)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import ssl
+import tempfile
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER, Address, ArgumentTypeError, StateError, addresses_from_lookup
-from anywire.core.facade import Listening
+from anywire.core import FOREVER, Address, ArgumentTypeError, addresses_from_lookup
+from anywire.core.facade import Listening, hand_over
 
 from ._kernel import Kernel, Parking, current
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from anywire.core import Feed
     from anywire.core.facade.awaiting import Hold, Server
@@ -59,6 +61,9 @@ class CutOff(BaseException):
 
 class Runtime:
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
+
+    ssl = ssl
+    tempfile = tempfile
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -121,11 +126,8 @@ class Runtime:
             raise ArgumentTypeError(f"create_connection must return a Pump. Received {type(candidate).__name__}")
         return candidate
 
-    async def open(self, handle: Pump, feed: Feed, tls: Mapping[str, Any] | None, server_name: str) -> Pump:
-        if tls is not None:
-            handle.abort()
-            raise StateError("The sim has no TLS: use http, or a real backend", code="ENOTSUP", phase="tls")
-        handle.feed = feed
+    async def open(self, handle: Pump, feed: Feed) -> Pump:
+        hand_over(handle, feed)
         return handle
 
     async def listen(self, server: Server, options: Any) -> Listening:
@@ -138,7 +140,6 @@ class Runtime:
             while (pump := listener.accept()) is not None:
                 connection = server.admit(pump)
                 if connection is not None:
-                    pump.feed = connection
                     connection.cancel = self.spawn(server.serve(connection))
 
         listener.on_connection = accept

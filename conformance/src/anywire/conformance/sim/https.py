@@ -1,9 +1,33 @@
-"""There is no TLS here: any name of this module says so."""
+"""Node's ``https`` module inside :func:`anywire.conformance.sim.run`: TLS over the in-memory network."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from anywire.core.facade import install
 
+from anywire.core.facade.awaiting import Api, SecureAgent as Agent  # isort: skip
 
-def __getattr__(name: str) -> object:
-    raise AttributeError(f"https.{name}: the sim has no TLS; use its http, or a real backend", name=name)
+from ._runtime import current_runtime, wall_clock
+
+from .http import (  # isort: skip
+    METHODS, STATUS_CODES, ClientRequest, IncomingMessage, OutgoingMessage, Server, ServerResponse, Socket,
+    validate_header_name, validate_header_value,
+)  # fmt: skip
+
+__all__ = [
+    "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
+    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
+    "set_global_agent", "validate_header_name", "validate_header_value",
+]  # fmt: skip
+
+global_agent: Agent
+"""The Agent of requests that name none (MOD-11). Assign to replace it (MOD-12)."""
+max_header_size: int
+"""Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
+
+_api = Api(current_runtime, wall_clock, secure=True)
+install(__name__, _api)
+
+request = _api.request
+get = _api.get
+create_server = _api.create_server
+set_global_agent = _api.set_global_agent

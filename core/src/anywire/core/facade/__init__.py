@@ -11,9 +11,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from .._secure import SecureFeed, hand_over
 from .._settings import SETTINGS
 from ._deadlines import Deadline, Deadlines
-from ._secure import SecureFeed
 from ._socket_pump import SocketPump
 from ._sockets import (
     Listening,
@@ -38,6 +38,7 @@ __all__ = [
     "adopt_socket",
     "connect_outcome",
     "enable_keep_alive",
+    "hand_over",
     "install",
     "listening_sockets",
     "numeric_addresses",

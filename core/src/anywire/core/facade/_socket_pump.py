@@ -8,8 +8,6 @@ Written once, for threads, gevent, trio and event loops. A subclass says how to 
 upload answers and closes; our next send then fails while its answer waits in the
 kernel. So a failed send only marks the transport as broken. Whoever waits next calls
 :meth:`SocketPump._fall`, which reads what is there before it reports the loss.
-
-TLS sockets are ``ssl.SSLSocket``; they have no half-close here.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .._outgoing import HIGH_WATER_MARK
+from .._secure import SecureFeed
 from ._sockets import enable_keep_alive
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SocketPump"]
 
 READ: Final = 65536
-"""Bytes of one read; more than any TLS record, so none is left behind in the TLS layer."""
+"""Bytes of one read."""
 
 RESCUE: Final = 262144
 """Bytes read from a socket whose sending side failed; more than that nobody says in an error page."""
@@ -45,23 +44,22 @@ class SocketPump:
         "closed",
         "ended",
         "feed",
+        "held",
         "sock",
-        "tls",
         "unsent",
     )
 
     socket: ClassVar[Any]  # the socket module
-    would_block: ClassVar[tuple[type[BaseException], ...]]  # what a non-blocking socket raises, ssl's included
 
     feed: Feed
 
-    def __init__(self, sock: Any, feed: Feed, *, tls: bool = False) -> None:
+    def __init__(self, sock: Any, feed: Feed) -> None:
         self.sock = sock
         self.feed = feed
-        self.tls = tls
         self.unsent = 0
         self.blocked = False
         self.closed = False
+        self.held = False  # TLS has decrypted what it has not passed on
         self.ended = False  # the peer's FIN was read: reading on would tell us so for ever
         self._broken: OSError | None = None
         self._closing = False
@@ -86,7 +84,7 @@ class SocketPump:
         """Read once. False if there was nothing."""
         try:
             data = self.sock.recv(READ)
-        except self.would_block:
+        except BlockingIOError:
             return False
         except OSError as error:
             self._lose(error)
@@ -100,6 +98,45 @@ class SocketPump:
             # No FIN: the send that failed took the reset, and the kernel has nothing more to say about it.
             return False
         return True
+
+    def usable(self) -> bool:
+        """Feed what has arrived; False if the transport is ending."""
+        for _ in range(RESCUE // READ):
+            if self.closed or self.ended or self._broken is not None:
+                return False
+            if not self._receive():
+                return True
+        return False
+
+    def _overhear(self) -> bool:
+        """Somebody else parses, and the peer hung up: if nothing is to be read before that, feed the end."""
+        if self.closed or self.ended:
+            return False
+        feed: Any = self.feed
+        secure = isinstance(feed, SecureFeed)
+        try:
+            data = self.sock.recv(READ) if secure else self.sock.recv(1, self.socket.MSG_PEEK)
+            if secure and data:  # only TLS can tell; what it finds waits for whoever parses
+                feed.decrypt(data)
+            if feed.pending if secure else data:
+                self.held = secure
+                return False
+            if secure and data:
+                feed.pass_on()
+                return bool(feed.ended)
+            self.ended = True
+            feed.receive_eof()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._lose(error)
+        return True
+
+    def _tell_held(self) -> None:
+        if self.held:
+            self.held = False
+            feed: Any = self.feed
+            feed.pass_on()
 
     def _fall(self) -> None:
         """A send failed: read what the peer had said before, then report the loss."""
@@ -130,7 +167,7 @@ class SocketPump:
         else:
             try:
                 sent = self.sock.send(data)
-            except self.would_block:
+            except BlockingIOError:
                 sent = 0
             except OSError as error:
                 self._break(error)
@@ -149,7 +186,7 @@ class SocketPump:
             data = queue[0]
             try:
                 sent = self.sock.send(data)
-            except self.would_block:
+            except BlockingIOError:
                 sent = 0
             except OSError as error:
                 self._break(error)
@@ -179,12 +216,11 @@ class SocketPump:
     # ---------------------------------------------------------------- the end
 
     def half_close(self) -> None:
-        """FIN after what is queued; over TLS, which has no half-close here, the whole connection."""
+        """FIN after what is queued."""
         if self.closed or self._half_closed:
             return
-        if self.tls:
-            self.close()
-            return
+        self.feed.say_goodbye()
+        self.flush()
         self._half_closed = True
         if not self._queue:
             self._shut()
@@ -197,44 +233,25 @@ class SocketPump:
         """Let what is queued go out, then close. Does not wait."""
         if self.closed or self._closing:
             return
-        self._closing = True
+        self.feed.say_goodbye()
         self.flush()
+        self._closing = True
         if not self._queue:
             self._finish()
 
     def _finish(self) -> None:
-        if self.closed:
-            return
-        if self.tls and self._broken is None:
-            with suppress(OSError, ValueError):
-                self.sock.unwrap()  # sends close_notify; the answer is of no interest
-        self.closed = True
-        self._gone()
-        self.feed.receive_lost(None)
+        self._lose(None)
 
     def abort(self) -> None:
         """Gone, now: no flushing, no goodbye."""
-        if not self.closed:
-            self.closed = True
-            self._drop_queue()
-            self._gone()
-            self.feed.receive_lost(None)
-
-    def take(self) -> Any:
-        """The socket, for TLS to be spoken over it; this pump is no more."""
-        sock = self.socket.socket(fileno=self.sock.detach())
-        sock.setblocking(False)
-        self.abort()
-        return sock
+        self._lose(None)
 
     # ---------------------------------------------------------------- the rest
 
     def info(self, name: str) -> Any:
-        """``"peername"``, ``"sockname"``, ``"socket"``, ``"ssl_object"``, or None."""
+        """``"peername"``, ``"sockname"``, ``"socket"``, or None."""
         if name == "socket":
             return self.sock
-        if name == "ssl_object":
-            return self.sock if self.tls else None
         try:
             return self.sock.getpeername() if name == "peername" else self.sock.getsockname()
         except OSError:

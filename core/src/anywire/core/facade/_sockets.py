@@ -60,10 +60,16 @@ class Listening:
 
 
 class SocketRuntime:
-    """The parts of a runtime that are the same wherever handles are sockets."""
+    """The parts of a runtime that are the same wherever handles are sockets.
 
-    def __init__(self, socket: Any) -> None:
+    Args:
+        socket, ssl, tempfile: the modules.
+    """
+
+    def __init__(self, socket: Any, ssl: Any, tempfile: Any) -> None:
         self._socket = socket
+        self.ssl = ssl
+        self.tempfile = tempfile
 
     def attempt(self, address: Address, local_address: str | None) -> Any:
         """Start connecting."""

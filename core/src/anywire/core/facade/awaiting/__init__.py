@@ -9,7 +9,6 @@ from __future__ import annotations
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
 from ._connector import Resolver, SocketConnector
-from ._handshake import handshake
 from ._messages import FAIRNESS, IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
@@ -32,5 +31,4 @@ __all__ = [
     "Socket",
     "SocketConnector",
     "Waiter",
-    "handshake",
 ]

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ... import _request
 from ..._client_connection import ClientConnection
-from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, os_error, tls_error
+from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, os_error
 from ..._failure import expired
 from ..._lease import ASSIGNED, OPEN, QUEUED
 from ..._options import server_name
 from ..._outgoing import UNRENDERED
 from ..._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 from ..._pump import FOREVER
+from ..._tls import client_feed
+from ._handshake import handshake
 from ._messages import DISCARD, IncomingMessage
 from ._runtime import Hold
 from ._socket import Socket
@@ -295,7 +297,7 @@ class ClientRequest(_request.ClientRequest):
             if lease.state == ASSIGNED:
                 assert lease.connection is not None
                 connection = lease.connection
-                if connection.reusable and not connection.pump.readable():
+                if connection.pump.usable() and connection.reusable:
                     connection.on_idle_end = None
                     break
                 agent.retry(lease, runtime.now())
@@ -360,6 +362,10 @@ class ClientRequest(_request.ClientRequest):
     async def _connect(self, connection: ClientConnection) -> None:
         runtime, options, agent = self._runtime, self._options, self.agent
         wanted = options.connection_options() if agent is None else agent.connection_options(options)
+        secure = None
+        if options.protocol == "https:":
+            name = server_name(options, self.get_header("host"))
+            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection)
         create = options.create_connection if agent is None else agent.create_connection
         if create is None:
             handle = await drive(runtime, wanted)
@@ -368,15 +374,12 @@ class ClientRequest(_request.ClientRequest):
             if hasattr(made, "__await__"):
                 made = await made
             handle = made._release() if isinstance(made, Socket) else runtime.adopt(made)
-        tls = wanted if options.protocol == "https:" else None
-        name = "" if tls is None else server_name(options, self.get_header("host"))
         try:
-            connection.pump = pump = await runtime.open(handle, connection, tls, name)
+            connection.pump = pump = await runtime.open(handle, connection)
         except OSError as error:
             raise _connect_error(error, wanted) from error
-        except LocalError:  # of a TLS option: nobody has touched the handle yet
-            runtime.discard(handle)
-            raise
+        if secure is not None:
+            await handshake(pump, secure, wanted["host"])
         pump.set_tcp_keep_alive(60.0 if agent is None or not agent.keep_alive else agent.keep_alive_delay)
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout
@@ -434,7 +437,5 @@ def _connect_error(error: OSError, wanted: dict[str, Any], *, resolving: bool = 
         return os_error(error, syscall="connect", address=path, phase="connect")
     if resolving:
         return os_error(error, syscall="getaddrinfo", address=wanted["host"], phase="resolve")
-    if type(error).__module__ == "ssl":
-        return tls_error(error, wanted["host"])
     address = getattr(error, "address", None) or wanted["host"]
     return os_error(error, syscall="connect", address=address, port=wanted["port"], phase="connect")

@@ -1,4 +1,4 @@
-"""SocketConnector: how runtimes that wait for bare sockets resolve, shake hands and accept; written once.
+"""SocketConnector: how runtimes that wait for bare sockets resolve and accept; written once.
 
 For runtimes such as trio, or a loop of yours on ``selectors``, whose pumps are
 :class:`~anywire.core.facade.SocketPump`; asyncio brings transports of its own.
@@ -8,15 +8,14 @@ The modules are handed in, so the calls are the backend's (see :mod:`anywire.cor
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from ..._errors import StateError
 from ..._plans import Address, addresses_from_lookup
-from ..._tls import client_context
+from ..._secure import hand_over
 from .._sockets import SocketRuntime, numeric_addresses, to_addresses, wanted_family
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable
 
     from ..._pump import Feed
 
@@ -50,63 +49,18 @@ class Resolver(SocketRuntime):
 
 
 class SocketConnector(Resolver):
-    """The parts of an awaiting runtime that are the same wherever handles are sockets.
-
-    Args:
-        socket, ssl, tempfile: the modules.
-    """
-
-    wait_readable: ClassVar[Callable[..., Awaitable[None]]]  # (socket)
-    wait_writable: ClassVar[Callable[..., Awaitable[None]]]
-
-    def __init__(self, socket: Any, ssl: Any, tempfile: Any) -> None:
-        super().__init__(socket)
-        self._ssl = ssl
-        self._tempfile = tempfile
+    """The parts of an awaiting runtime that are the same wherever handles are sockets."""
 
     @abstractmethod
     def pump(self, sock: Any, feed: Feed) -> Any:
-        """A pump for a connected socket, which may be an ``SSLSocket``."""
+        """A pump for a connected socket."""
 
-    async def open(self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str) -> Any:
-        """Make a connected socket, or the pump of an upgraded one, a pump for `feed`."""
-        if not isinstance(handle, self._socket.socket):
-            if tls is None:
-                handle.feed = feed
-                return handle
-            if handle.tls:
-                raise StateError("TLS inside TLS is not supported by this backend", code="ENOTSUP")
-            handle = handle.take()
-            handle.setblocking(False)
-        if tls is not None:
-            try:
-                context = client_context(self._ssl, self._tempfile, tls)
-            except BaseException:
-                handle.close()
-                raise
-            name = server_name or (tls["host"] if "servername" not in tls else "")
-            handle = await self.secure(handle, context, server_hostname=name or None)
-        return self.pump(handle, feed)
-
-    async def secure(self, sock: Any, context: Any, **options: Any) -> Any:
-        """Shake hands; however that ends, nobody else owns `sock` any more. Options as ``wrap_socket``. Raises OSError.
-
-        A FIN without a close_notify will be an error: it must not look like the end of a body.
-        """
-        try:
-            sock = context.wrap_socket(sock, do_handshake_on_connect=False, suppress_ragged_eofs=False, **options)
-            while True:
-                try:
-                    sock.do_handshake()
-                except self._ssl.SSLWantReadError:
-                    await self.wait_readable(sock)
-                except self._ssl.SSLWantWriteError:
-                    await self.wait_writable(sock)
-                else:
-                    return sock
-        except BaseException:
-            sock.close()
-            raise
+    async def open(self, handle: Any, feed: Feed) -> Any:
+        """Make a connected socket, or the pump of a tunnel, a pump for `feed`."""
+        if isinstance(handle, self._socket.socket):
+            return self.pump(handle, feed)
+        hand_over(handle, feed)
+        return handle
 
     def accept(self, listening: Any) -> Any:
         """The next connection's socket, non-blocking, or None. Raises OSError, most often when out of descriptors."""

@@ -1,31 +1,32 @@
-"""Driving a TLS handshake over a pump."""
+"""Driving a client's TLS handshake over a pump."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..._errors import tls_error
 from ..._pump import FOREVER
+from ..._secure import shaken
+
+if TYPE_CHECKING:
+    from ..._secure import SecureFeed
 
 __all__ = ["handshake"]
 
 
-async def handshake(pump: Any) -> None:
-    """Shake hands over ``pump.secure``. The limit is the caller's; on failure the transport is gone.
+async def handshake(pump: Any, secure: SecureFeed, host: str) -> None:
+    """Shake hands with `host`. The limit is the caller's; on failure the transport is gone.
 
     Raises:
-        OSError: an ``ssl.SSLError`` that says why, or that the connection was lost.
+        TLSError: with an ``ssl.SSLError`` that says why as its cause; or the connection was lost.
     """
-    secure = pump.secure
+    secure.attach(pump)
     try:
         secure.shake_hands()
-        while not secure.established and secure.error is None:
-            pump.flush()
+        while secure.shaking:
             await pump.wait(FOREVER)
-        pump.flush()  # the last words of a handshake, or the alert that says why not
-        if secure.error is not None:
-            raise secure.error
     except BaseException:
-        pump.close()
-        if pump.unsent:
-            pump.abort()
+        pump.abort()
         raise
+    if error := shaken(pump, secure):
+        raise tls_error(error, host) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._plans import Address
@@ -77,7 +77,17 @@ class Listener(Protocol):
 
 
 class Runtime(Protocol):
-    """One event loop. Everything a facade needs that a core must not have."""
+    """One event loop. Everything a facade needs that a core must not have.
+
+    Attributes:
+        ssl, tempfile: the modules.
+    """
+
+    @property
+    def ssl(self) -> Any: ...
+
+    @property
+    def tempfile(self) -> Any: ...
 
     def now(self) -> float:
         """Seconds on a monotonic clock; the one all deadlines are on."""
@@ -111,8 +121,11 @@ class Runtime(Protocol):
     def adopt(self, candidate: Any) -> Any:
         """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
 
-    async def open(self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str) -> AwaitingPump:
-        """Make a connected handle a pump for `feed`; with `tls`, after the handshake. Owns the handle from now on."""
+    async def open(self, handle: Any, feed: Feed) -> AwaitingPump:
+        """Make a connected handle a pump for `feed`. Owns the handle from now on.
+
+        The handle may be a pump, of a tunnel: then ``hand_over(handle, feed)``.
+        """
 
     async def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""

@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ... import _server
 from ..._connection import CLOSED_EVENT
-from ..._errors import ConnectionLost, StateError, TimedOut, listen_error, tls_error
+from ..._errors import ConnectionLost, StateError, listen_error
 from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from ..._incoming import UPGRADED
 from ..._pump import FOREVER
-from ..._server_connection import ServerConnection
 from ..._server_options import listen_options
-from ._handshake import handshake
+from ..._tls import server_context
 from ._messages import IncomingMessage, ServerResponse
-from ._runtime import Hold
 from ._socket import Socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from ..._server_connection import ServerConnection
     from ..._server_options import ServerOptions
     from ._runtime import AwaitingPump, Listener, Runtime
 
@@ -109,6 +108,8 @@ class Server(_server.Server):
             callback=callback,
         )
         runtime = self._runtime()
+        if self.secure:
+            self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
         self.draining = self._ended = False
         try:
             self._listener = await runtime.listen(self, options)
@@ -263,17 +264,14 @@ class Server(_server.Server):
             finally:
                 pump.abort()
             return None
-        connection = ServerConnection(self)
-        connection.pump = pump
-        self.connections.add(connection)
-        return connection
+        return self.begin(pump, self._runtime().ssl)
 
     async def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
         pump: Any = connection.pump
         connection.served = True
         try:
-            if getattr(pump, "secure", None) is not None and not await self._shake_hands(connection, pump):
+            if connection.secure is not None and not await self._shake_hands(connection, pump):
                 return
             if self.listener_count("connection"):
                 self.emit("connection", self.socket_for(connection))
@@ -296,17 +294,12 @@ class Server(_server.Server):
 
     async def _shake_hands(self, connection: ServerConnection, pump: Any) -> bool:
         """TLS before anything else; who fails is told apart and dropped without a word (MOD-77)."""
-        try:
-            done = await self._runtime().within(self.headers_timeout or FOREVER, handshake(pump), Hold())
-            error: Any = None if done else TimedOut("TLS handshake took too long", phase="tls")
-        except OSError as problem:
-            error = tls_error(problem, str(pump.info("peername")))
-        if error is not None:
-            connection.destroy()
-            if self._listeners is not None:
-                socket = self.socket_for(connection)
-                self.emit("tls_client_error", error, socket)
-                await self._call("client_error", error, socket)
+        secure: Any = connection.secure
+        while secure.shaking:
+            await pump.wait(FOREVER)
+        error = self.handshake_error(connection)
+        if error is not None and self._listeners is not None:
+            await self._call("client_error", error, self.socket_for(connection))
         return error is None
 
     async def _exchanges(self, connection: ServerConnection, pump: Any) -> None:

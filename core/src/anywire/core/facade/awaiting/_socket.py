@@ -62,7 +62,7 @@ class Socket(_user_socket.Socket):
     write = send
 
     async def send_eof(self) -> None:
-        """FIN after what was sent; receiving goes on. Over TLS, where a backend has no half-close, this closes."""
+        """FIN after what was sent, and over TLS ``close_notify`` before it; receiving goes on."""
         self._stream().end()
         if not self._pump.fairness:
             await self._pump.wait(-1.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ... import _request
 from ..._client_connection import ClientConnection
-from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, os_error, tls_error
+from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, os_error
 from ..._failure import expired
 from ..._lease import ASSIGNED, OPEN, QUEUED
 from ..._limits import Limits
@@ -15,6 +15,8 @@ from ..._outgoing import UNRENDERED
 from ..._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 from ..._pump import FOREVER
 from ..._settings import SETTINGS
+from ..._tls import client_feed
+from ._handshake import handshake
 from ._messages import DISCARD, FAIRNESS, IncomingMessage
 from ._socket import Socket
 
@@ -40,7 +42,7 @@ class ClientRequest(_request.ClientRequest):
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Runtime) -> None:
         self._runtime = runtime
         self._unchecked = 0
-        self._waiter: Waiter | None = None
+        self._waiter: Any = None
         super().__init__(options, agent, runtime.now)
 
     # ---------------------------------------------------------------- sending
@@ -284,7 +286,7 @@ class ClientRequest(_request.ClientRequest):
             if lease.state == ASSIGNED:
                 assert lease.connection is not None
                 connection = lease.connection
-                if connection.reusable and not connection.pump.readable():
+                if connection.pump.usable() and connection.reusable:
                     connection.on_idle_end = None
                     agent.reuse_socket(connection, self)
                     break
@@ -324,9 +326,9 @@ class ClientRequest(_request.ClientRequest):
         limit = self._options.connect_timeout or self._options.timeout
         due = self._due(limit)
         connecting = Connecting(self, lease, due, self._runtime.waiter())
-        self._waiter = connecting.waiter
+        self._waiter = connecting
         if lease is not None:
-            lease.waiter = connecting.waiter
+            lease.waiter = connecting
         try:
             connecting.check()
             self._connect(connection, connecting)
@@ -361,21 +363,19 @@ class ClientRequest(_request.ClientRequest):
     def _connect(self, connection: ClientConnection, connecting: Connecting) -> None:
         runtime, options, agent = self._runtime, self._options, self.agent
         wanted = options.connection_options() if agent is None else agent.connection_options(options)
+        secure = None
+        if options.protocol == "https:":
+            name = server_name(options, self.get_header("host"))
+            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection)
         create = options.create_connection if agent is None else agent.create_connection
         if create is None:
             handle = drive(runtime, wanted, connecting)
         else:
             made: Any = create(wanted)
             handle = made._release() if isinstance(made, Socket) else runtime.adopt(made)
-        tls = wanted if options.protocol == "https:" else None
-        name = "" if tls is None else server_name(options, self.get_header("host"))
-        try:
-            connection.pump = pump = runtime.open(handle, connection, tls, name, connecting)
-        except OSError as error:
-            raise _connect_error(error, wanted) from error
-        except LocalError:  # of a TLS option: nobody has touched the handle yet
-            runtime.discard(handle)
-            raise
+        connection.pump = pump = runtime.open(handle, connection)
+        if secure is not None:
+            handshake(pump, secure, wanted["host"], connecting)
         pump.set_tcp_keep_alive(60.0 if agent is None or not agent.keep_alive else agent.keep_alive_delay)
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout
@@ -391,15 +391,22 @@ class Connecting:
     Attributes:
         due: when its limit is reached; ``inf`` for never.
         waiter: is woken when the request is given up, and may be for nothing.
+        pump: what is waited on instead, while it shakes hands.
     """
 
-    __slots__ = ("_lease", "_request", "due", "waiter")
+    __slots__ = ("_lease", "_request", "due", "pump", "waiter")
 
     def __init__(self, request: ClientRequest, lease: Lease[Any, Any] | None, due: float, waiter: Waiter) -> None:
         self._request = request
         self._lease = lease
         self.due = due
         self.waiter: Any = waiter
+        self.pump: Any = None
+
+    @property
+    def unwanted(self) -> bool:
+        """The request was given up."""
+        return self._request._error is not None or (self._lease is not None and self._lease.state != OPEN)
 
     def check(self) -> None:
         """Go on?
@@ -407,9 +414,15 @@ class Connecting:
         Raises:
             CutShort: no.
         """
-        request, lease = self._request, self._lease
-        if request._error is not None or (lease is not None and lease.state != OPEN) or request._now() >= self.due:
+        if self.unwanted or self._request._now() >= self.due:
             raise CutShort
+
+    def wake(self) -> None:
+        """Look whether to go on. Who is about to wait on a pump could miss a kick, and cannot miss its end."""
+        self.waiter.wake()
+        pump = self.pump
+        if pump is not None and self.unwanted:
+            pump.abort()
 
 
 def drive(runtime: Runtime, wanted: dict[str, Any], connecting: Connecting) -> Any:
@@ -465,7 +478,5 @@ def _connect_error(error: OSError, wanted: dict[str, Any], *, resolving: bool = 
         return os_error(error, syscall="connect", address=path, phase="connect")
     if resolving:
         return os_error(error, syscall="getaddrinfo", address=wanted["host"], phase="resolve")
-    if type(error).__module__ == "ssl":
-        return tls_error(error, wanted["host"])
     address = getattr(error, "address", None) or wanted["host"]
     return os_error(error, syscall="connect", address=address, port=wanted["port"], phase="connect")

@@ -1,9 +1,9 @@
 """Crew: the threads of one listening server, the poller they share, and the monitor.
 
-Everything that is polled is a *post*: a listening socket (:class:`Door`), a TLS
-handshake (:class:`Shake`), a connection (:class:`Line`). A post is held by one thread,
-or it is armed in the poller, which tells once: whoever takes it out has it alone until
-it gives it back. So an idle connection holds no thread, and none is handed out twice.
+Everything that is polled is a *post*: a listening socket (:class:`Door`) or a connection
+(:class:`Line`). A post is held by one thread, or it is armed in the poller, which tells
+once: whoever takes it out has it alone until it gives it back. So a connection that is
+idle, or in the middle of its TLS handshake, holds no thread, and none is handed out twice.
 
 Who works, and how many, decides :class:`Roster`. The crew's lock is held around
 decisions only; a pump's lock may be held when it is taken, never the other way round.
@@ -75,9 +75,6 @@ class Crewed(Protocol):
     def accept(self, listener: Any) -> Any:
         """See ``SocketConnector``."""
 
-    def shake(self, sock: Any) -> int | None:
-        """See ``SocketConnector``."""
-
     def report(self, message: str, error: BaseException) -> None:
         """See ``Runtime``."""
 
@@ -121,12 +118,11 @@ class Post:
 class Door(Post):
     """A listening socket."""
 
-    __slots__ = ("context", "sock")
+    __slots__ = ("sock",)
 
-    def __init__(self, crew: Crew, sock: Any, context: Any) -> None:
+    def __init__(self, crew: Crew, sock: Any) -> None:
         super().__init__(crew, sock.fileno())
         self.sock = sock
-        self.context = context
 
     def run(self, events: int) -> tuple[int, float] | None:
         """Accept."""
@@ -139,10 +135,7 @@ class Door(Post):
                 sock = crew.runtime.accept(self.sock)
                 if sock is None:
                     break
-                if self.context is None:
-                    crew.admit(crew.runtime.pump_class(sock, NOBODY))
-                else:
-                    crew.add(Shake(crew, sock, self.context))
+                crew.admit(crew.runtime.pump_class(sock, NOBODY))
         except OSError as error:
             # Out of descriptors or memory: look again in a second.
             crew.runtime.report("accept", error)
@@ -154,63 +147,23 @@ class Door(Post):
         self.sock.close()
 
 
-class Shake(Post):
-    """A connection that is shaking hands."""
-
-    __slots__ = ("due", "sock")
-
-    def __init__(self, crew: Crew, sock: Any, context: Any) -> None:
-        self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        super().__init__(crew, self.sock.fileno())
-        self.due = crew.runtime.now() + (crew.server.headers_timeout or FOREVER)
-
-    def run(self, events: int) -> tuple[int, float] | None:
-        """Go on with it."""
-        crew = self.crew
-        wanted: int | None = 0
-        try:
-            if not self.closed and crew.runtime.now() < self.due:
-                wanted = crew.runtime.shake(self.sock)
-        except (OSError, ValueError):
-            pass  # no TLS spoken here; as in asyncio nobody is told
-        if wanted:
-            return wanted, self.due
-        crew.forget(self)
-        if wanted is None:
-            crew.admit(crew.runtime.pump_class(self.sock, NOBODY, tls=True))
-        else:
-            self.sock.close()
-        return None
-
-    def abandon(self) -> None:
-        """Close it."""
-        self.sock.close()
-
-
 class Line(Post):
     """A connection."""
 
-    __slots__ = ("connection", "greeted", "pump")
+    __slots__ = ("connection", "pump")
 
     def __init__(self, crew: Crew, pump: CrewPump, connection: Any, fd: int) -> None:
         super().__init__(crew, fd)
         self.pump = pump
         self.connection = connection
-        self.greeted = False
 
     def run(self, events: int) -> tuple[int, float] | None:
         """Take in what came, and run exchanges until there is nothing more to do."""
         pump, crew = self.pump, self.crew
-        if events:
-            pump.take_in(events)
-        else:
+        pump.take_in(events)
+        if not events:
             pump.feed.handle_deadline(crew.runtime.now())
-        if self.greeted:
-            going = crew.server.step(self.connection)
-        else:
-            self.greeted = True
-            going = crew.server.greet(self.connection)
-        if going:
+        if crew.server.step(self.connection):
             return pump.interest(), pump.feed.next_deadline(crew.runtime.now())
         pump.post = None
         crew.forget(self)
@@ -258,11 +211,10 @@ class Crew:
         runtime: the backend's.
         server: whose connections these are.
         sockets: listening ones; they are closed by :meth:`stop`.
-        context: for TLS, or None.
         max_workers: most threads besides the monitor.
     """
 
-    def __init__(self, runtime: Crewed, server: Server, sockets: list[Any], context: Any, max_workers: int) -> None:
+    def __init__(self, runtime: Crewed, server: Server, sockets: list[Any], max_workers: int) -> None:
         self.runtime = runtime
         self.server = server
         self._lock = runtime.threading.Lock()
@@ -278,7 +230,7 @@ class Crew:
         self._asleep = False
         self._over = False
         for sock in sockets:
-            self.add(Door(self, sock, context))
+            self.add(Door(self, sock))
         with self._lock:
             self._call_up()
         self._monitor = self._thread("anywire-monitor", self._oversee)
@@ -294,9 +246,8 @@ class Crew:
         """A connection was accepted."""
         connection = self.server.admit(pump)
         if connection is not None:
-            pump.feed = connection
             pump.post = line = Line(self, pump, connection, pump.sock.fileno())
-            self.add(line, connection.next_deadline(self.runtime.now()))
+            self.add(line, pump.feed.next_deadline(self.runtime.now()))
 
     def add(self, post: Post, deadline: float = FOREVER) -> None:
         """Poll for a new post."""
@@ -484,9 +435,9 @@ class Crew:
     # ---------------------------------------------------------------- the end
 
     def stop(self) -> None:
-        """Accept no more, now; who is still shaking hands is sent away."""
+        """Accept no more, now."""
         with self._lock:
-            for post in [post for post in self._posts.values() if isinstance(post, (Door, Shake))]:
+            for post in [post for post in self._posts.values() if isinstance(post, Door)]:
                 post.closed = True
                 del self._posts[post.fd]
                 self._poller.forget(post.fd)

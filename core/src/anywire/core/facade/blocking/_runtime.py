@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._plans import Address
@@ -60,7 +60,17 @@ class Listener(Protocol):
 
 
 class Runtime(Protocol):
-    """All threads of a process, or one gevent hub. Everything a facade needs that a core must not have."""
+    """All threads of a process, or one gevent hub. Everything a facade needs that a core must not have.
+
+    Attributes:
+        ssl, tempfile: the modules.
+    """
+
+    @property
+    def ssl(self) -> Any: ...
+
+    @property
+    def tempfile(self) -> Any: ...
 
     def now(self) -> float:
         """Seconds on a monotonic clock; the one all deadlines are on."""
@@ -96,14 +106,15 @@ class Runtime(Protocol):
     def adopt(self, candidate: Any) -> Any:
         """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
 
-    def open(
-        self, handle: Any, feed: Feed, tls: Mapping[str, Any] | None, server_name: str, connecting: Connecting
-    ) -> BlockingPump:
-        """Make a connected handle a pump for `feed`; with `tls`, after the handshake. Owns the handle from now on."""
+    def open(self, handle: Any, feed: Feed) -> BlockingPump:
+        """Make a connected handle a pump for `feed`. Owns the handle from now on.
+
+        The handle may be a pump, of a tunnel: then ``hand_over(handle, feed)``.
+        """
 
     def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve each connection that ``server.admit(pump)`` lets in, until stopped. Raises OSError.
 
-        Either by ``server.serve(connection)``, or by ``server.greet(connection)`` once and then
-        ``server.step(connection)`` whenever something happened, for as long as that says True.
+        Either by ``server.serve(connection)``, or by ``server.step(connection)``, now and whenever something happened,
+        for as long as that says True.
         """

@@ -10,8 +10,8 @@ from ..._errors import ConnectionLost, StateError, listen_error
 from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from ..._incoming import UPGRADED
 from ..._pump import FOREVER
-from ..._server_connection import ServerConnection
 from ..._server_options import listen_options
+from ..._tls import server_context
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from ..._server_connection import ServerConnection
     from ..._server_options import ServerOptions
     from ._runtime import BlockingPump, Listener, Runtime, Waiter
 
@@ -107,6 +108,8 @@ class Server(_server.Server):
             callback=callback,
         )
         runtime = self._runtime()
+        if self.secure:
+            self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
         self.draining = False
         try:
             self._listener = runtime.listen(self, options)
@@ -249,16 +252,13 @@ class Server(_server.Server):
                 self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
             pump.abort()
             return None
-        connection = ServerConnection(self)
-        connection.pump = pump
-        self.connections.add(connection)
-        return connection
+        return self.begin(pump, self._runtime().ssl)
 
     def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
         pump: Any = connection.pump
         connection.served = True
-        going = self.greet(connection)
+        going = self.step(connection)
         while going:
             try:
                 pump.wait(FOREVER)
@@ -268,25 +268,18 @@ class Server(_server.Server):
                 raise
             going = self.step(connection)
 
-    def greet(self, connection: ServerConnection) -> bool:
-        """Begin with a connection: ``connection`` listeners, then :meth:`step`."""
-        if self.listener_count("connection"):
-            try:
-                self.emit("connection", self.socket_for(connection))
-            except Exception as error:
-                connection.destroy()
-                self._runtime().report("Error while serving a connection", error)
-        return self.step(connection)
-
     def step(self, connection: ServerConnection) -> bool:
-        """Run exchanges until the connection has to wait for something.
+        """Shake hands if need be, then run exchanges, until the connection has to wait for something.
 
         Returns:
             True: call again when something happened. False: it is over and forgotten.
         """
         pump: Any = connection.pump
         try:
-            if not self._exchanges(connection, pump):
+            if connection.secure is not None and connection.secure.shaking:
+                return True
+            greeted = connection.greeted or self._greet(connection)
+            if greeted and not self._exchanges(connection, pump):
                 return True
             if not connection.switched:
                 self._farewell(connection, pump)
@@ -300,6 +293,17 @@ class Server(_server.Server):
         self._over(connection, pump)
         return False
 
+    def _greet(self, connection: ServerConnection) -> bool:
+        """The first step. Who failed to shake hands is dropped without a word (MOD-77)."""
+        connection.greeted = True
+        if connection.secure is not None and (error := self.handshake_error(connection)) is not None:
+            if self._listeners is not None:
+                self.emit("client_error", error, self.socket_for(connection))
+            return False
+        if self.listener_count("connection"):
+            self.emit("connection", self.socket_for(connection))
+        return True
+
     def _over(self, connection: ServerConnection, pump: Any) -> None:
         self.connections.discard(connection)
         if not connection.switched:
@@ -311,13 +315,11 @@ class Server(_server.Server):
 
     def _exchanges(self, connection: ServerConnection, pump: Any) -> bool:
         """Returns True when the connection is over, False when it has to wait."""
-        if pump.feed is not connection:
-            return bool(pump.closed)  # it is in the hands of a client_error listener
         # Another thread may be ending the response at this moment: then it kicks us when it has.
         if connection.parked and connection.exchanging and not connection.lost and connection.error is None:
             return False
         next_event = connection.next_event
-        while True:
+        while not connection.detached:
             event = next_event()
             if event is None:
                 if connection.half_close_due and not pump.blocked:
@@ -340,8 +342,7 @@ class Server(_server.Server):
                 return True
             else:
                 self._client_error(connection, event)
-                if pump.feed is not connection:
-                    return bool(pump.closed)
+        return bool(pump.closed)  # it is in the hands of a client_error listener
 
     def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""

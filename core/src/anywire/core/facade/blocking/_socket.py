@@ -58,7 +58,7 @@ class Socket(_user_socket.Socket):
     write = send
 
     def send_eof(self) -> None:
-        """FIN after what was sent; receiving goes on. Over TLS, where a backend has no half-close, this closes."""
+        """FIN after what was sent, and over TLS ``close_notify`` before it; receiving goes on."""
         self._stream().end()
 
     def end(self, data: Any = b"") -> None:

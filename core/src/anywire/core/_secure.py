@@ -1,0 +1,272 @@
+"""SecureFeed: TLS between a pump and the feed behind it, without a socket.
+
+To the pump it is the feed: ciphertext in, ciphertext out. To what stands behind it, it
+is the kernel: plaintext, FIN, loss. So no pump knows of TLS, and TLS behaves like TCP on
+every backend: one send per small message, half-close (``close_notify``, then FIN),
+lingering, the rescue of an early answer, and TLS within TLS, none of which the runtimes'
+own TLS transports offer.
+
+The ssl module is handed in, as the core imports none. Everything that arrives is
+decrypted at once, so nothing is hidden in the TLS object while its reader pauses; the
+bound on reading ahead is exceeded by one read of the pump's at most.
+
+**The handshake** is driven by what arrives and by the clock, like everything else here:
+whoever wants it waits on the pump while :attr:`SecureFeed.shaking`, then calls
+:func:`shaken`.
+
+**The end.** Reading stops at ``close_notify``; what comes behind it is thrown away. A FIN
+without it is a FIN too, and :attr:`SecureFeed.truncated` says so: a body that only the
+end of the connection delimits counts as cut short then (RFC 9112 section 9.8).
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ._errors import TimedOut
+from ._pump import FOREVER
+
+if TYPE_CHECKING:
+    from ._pump import Feed
+
+__all__ = ["SecureFeed", "hand_over", "shaken"]
+
+READ: int = 65536
+
+
+class SecureFeed:
+    """See the module docstring; the methods are those of ``anywire.core.Feed``.
+
+    Args:
+        ssl: the ssl module.
+        context: an ``SSLContext``.
+        feed: who gets the plaintext.
+        server_side: we accept.
+        server_name: whom a client wants to speak with.
+        limit: seconds that the handshake may take; 0 is no limit.
+
+    Attributes:
+        feed: may be replaced.
+        ssl_object: the ``ssl.SSLObject``.
+        established: the handshake is done.
+        error: why it failed, an ``ssl.SSLError`` or other OSError; or what failed later; or None.
+        truncated: the peer's FIN came without its ``close_notify``.
+    """
+
+    __slots__ = (
+        "_due",
+        "_ended",
+        "_incoming",
+        "_limit",
+        "_outgoing",
+        "_pieces",
+        "_pump",
+        "_said_goodbye",
+        "_ssl",
+        "_told",
+        "error",
+        "established",
+        "feed",
+        "ssl_object",
+        "truncated",
+    )
+
+    def __init__(
+        self,
+        ssl: Any,
+        context: Any,
+        feed: Feed,
+        *,
+        server_side: bool,
+        server_name: str | None = None,
+        limit: float = 0.0,
+    ) -> None:
+        self._ssl = ssl
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self.ssl_object = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
+        )
+        self.feed = feed
+        self._pump: Any = None
+        self._limit = limit
+        self._due = FOREVER
+        self.established = False
+        self.error: OSError | None = None
+        self.truncated = False
+        self._pieces: list[bytes] = []
+        self._ended = self._told = False
+        self._said_goodbye = False
+
+    def attach(self, pump: Any) -> None:
+        """Stand between `pump` and the feed from here on; within the TLS that is there, if there is."""
+        self._pump = pump
+        hand_over(pump, self)
+
+    # ---------------------------------------------------------------- the handshake
+
+    @property
+    def shaking(self) -> bool:
+        """The handshake is neither done nor has it failed."""
+        return not self.established and self.error is None
+
+    def shake_hands(self) -> None:
+        """Do as much of the handshake as what has arrived allows. A client calls it to begin."""
+        if not self.shaking:
+            return
+        try:
+            self.ssl_object.do_handshake()
+        except (self._ssl.SSLWantReadError, self._ssl.SSLWantWriteError):
+            if self._ended:
+                self.error = ConnectionResetError(errno.ECONNRESET, "connection closed in the TLS handshake")
+        except OSError as error:
+            self.error = error
+        else:
+            self.established = True
+        self._answer()
+
+    def _answer(self) -> None:
+        """TLS may have something to say by itself: its handshake, an alert, new keys."""
+        if self._outgoing.pending and self._pump is not None:
+            self._pump.flush()
+
+    # ---------------------------------------------------------------- in
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in ciphertext."""
+        self.decrypt(data)
+        self.pass_on()
+
+    def decrypt(self, data: bytes) -> None:
+        """Take in ciphertext, and keep what it says until :meth:`pass_on`."""
+        if self._ended or self.error is not None:
+            return
+        self._incoming.write(data)
+        if not self.established:
+            self.shake_hands()
+        if self.established:
+            self._read()
+            self._answer()
+
+    def _read(self) -> None:
+        read = self.ssl_object.read
+        try:
+            while piece := read(READ):
+                self._pieces.append(piece)
+            self._ended = True
+        except self._ssl.SSLWantReadError:
+            pass
+        except (self._ssl.SSLZeroReturnError, self._ssl.SSLEOFError):
+            self._ended = True
+        except OSError as error:
+            self.error = ConnectionResetError(errno.ECONNRESET, f"TLS failed: {error}")
+            self.error.__cause__ = error
+
+    def pass_on(self) -> None:
+        """Feed what was decrypted."""
+        if pieces := self._pieces:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self.feed.receive_data(data)
+        if self._told:
+            return
+        if self.error is not None and self.established:
+            self._told = True
+            self.feed.receive_lost(self.error)
+        elif self._ended:
+            self._told = True
+            self.feed.receive_eof()
+
+    @property
+    def pending(self) -> bool:
+        """:meth:`pass_on` has bytes to feed."""
+        return bool(self._pieces)
+
+    @property
+    def ended(self) -> bool:
+        """The peer will say no more."""
+        return self._ended
+
+    def receive_eof(self) -> None:
+        """The peer's FIN arrived."""
+        if not self._ended:
+            self._ended = self.truncated = True
+            self.shake_hands()
+            self.pass_on()
+
+    def receive_lost(self, error: OSError | None) -> None:
+        """The transport is gone."""
+        self._ended = True
+        if self.shaking:
+            self.error = error or ConnectionResetError(errno.ECONNRESET, "connection closed in the TLS handshake")
+        self.pass_on()
+        self.feed.receive_lost(error)
+
+    def notice(self) -> None:
+        """Pass it on."""
+        self.feed.notice()
+
+    def flushed(self) -> None:
+        """Pass it on."""
+        self.feed.flushed()
+
+    # ---------------------------------------------------------------- out
+
+    def data_to_send(self) -> bytes:
+        """Ciphertext of everything that is queued, once. Plaintext waits until the handshake is done."""
+        if self.established and self.error is None and not self._said_goodbye:
+            self._encrypt()
+        return self._outgoing.read()  # type: ignore[no-any-return]
+
+    def _encrypt(self) -> None:
+        view = memoryview(self.feed.data_to_send())
+        while view:
+            view = view[self.ssl_object.write(view) :]
+
+    def say_goodbye(self) -> None:
+        """Queue ``close_notify``; nothing can be sent behind it."""
+        if self.established and self.error is None and not self._said_goodbye:
+            self.feed.say_goodbye()  # of TLS within TLS
+            self._encrypt()
+            self._said_goodbye = True
+            with suppress(OSError):  # the peer has not said its own yet; we do not wait for it
+                self.ssl_object.unwrap()
+
+    # ---------------------------------------------------------------- the rest
+
+    @property
+    def want_read(self) -> bool:
+        """A handshake always reads on."""
+        return not self.established or self.feed.want_read
+
+    def next_deadline(self, now: float) -> float:
+        """That of the handshake, counted from the first call; then the feed's."""
+        if self.established:
+            return self.feed.next_deadline(now)
+        if self._limit and self._due == FOREVER:
+            self._due = now + self._limit
+        return self._due
+
+    def handle_deadline(self, now: float) -> None:
+        """The handshake took too long; or pass it on."""
+        if self.established:
+            self.feed.handle_deadline(now)
+        elif self.shaking and now >= self.next_deadline(now):
+            self.error = TimedOut("TLS handshake took too long", phase="tls")
+
+
+def shaken(pump: Any, secure: SecureFeed) -> OSError | None:
+    """The handshake over `pump` is over: why it failed, and then the transport is gone; or None."""
+    if secure.error is not None:
+        pump.flush()  # the alert that says why
+        pump.abort()
+    return secure.error
+
+
+def hand_over(pump: Any, feed: Feed) -> None:
+    """Feed `feed` from here on, through whatever TLS there is."""
+    while isinstance(pump.feed, SecureFeed):
+        pump = pump.feed
+    pump.feed = feed
