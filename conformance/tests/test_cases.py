@@ -13,7 +13,7 @@ from anywire.conformance.running import PASS, run_case
 
 __all__ = ["pytest_generate_tests"]  # pytest finds it here
 
-CONFORMANCE_BACKENDS = [name for name in installed() if name != "anywire.sync"]
+CONFORMANCE_BACKENDS = installed()
 
 
 def test_conformance(conformance: Callable[[], str]) -> None:

@@ -311,7 +311,7 @@ class Crew:
                     if what == END:
                         post.pump.look_for_end()
                     else:
-                        post.pump.feed.handle_deadline(self.runtime.now())
+                        self._strike(post)
             except BaseException as error:
                 self.runtime.report("Error in a worker", error)
 
@@ -327,6 +327,15 @@ class Crew:
                     self._enqueue(post)
                 else:
                     self._arm(post, *wanted)
+
+    def _strike(self, post: Line) -> None:
+        """Its timer ran out while a handler has it: too early, most often, for input moves the deadline (SRV-57)."""
+        feed, now = post.pump.feed, self.runtime.now()
+        feed.handle_deadline(now)
+        deadline = feed.next_deadline(now)
+        with self._lock:
+            if post.held and post.clocked and not post.closed:
+                self._set_clock(post, deadline)
 
     def _next(self, me: Worker) -> tuple[Post, int, int] | None:
         """The next job for this worker; None: go home."""
