@@ -28,7 +28,7 @@ from anywire.core import RESPONSE, Limits, ParseError, Parser, TruncatedError, p
 from .cases import beside
 from .documents import Document, DocumentError, load
 
-__all__ = ["LEVELS", "Answer", "Exchange", "Finding", "Probe", "load_probes", "probe", "tally"]
+__all__ = ["LEVELS", "Answer", "Exchange", "Finding", "Probe", "ask", "load_probes", "probe", "tally"]
 
 LEVELS: Final = ("must", "should", "may")
 
@@ -198,13 +198,28 @@ def probe(address: tuple[str, int], question: Probe, *, patience: float = 3.0) -
     """
     passed = True
     seen: list[str] = []
-    host = f"{address[0]}:{address[1]}" if ":" not in address[0] else f"[{address[0]}]:{address[1]}"
     for whole in (True, False) if question.document.keys.get("Split") != "no" else (True,):
-        exchange = _Try(address, question, patience, host.encode(), whole=whole).run()
+        exchange = ask(address, question, patience=patience, whole=whole)
         passed = passed and any(all(_holds(c, exchange) for c in clauses) for clauses in question.expect)
         if str(exchange) not in seen:
             seen.append(str(exchange))
     return Finding(question, passed, seen)
+
+
+def ask(address: tuple[str, int], question: Probe, *, patience: float = 3.0, whole: bool = True) -> Exchange:
+    """Send what a probe sends, once, and say what came.
+
+    Args:
+        address: host and port.
+        question: what.
+        patience: seconds the server may take for an answer.
+        whole: each packet at once; else byte by byte.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+    host = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+    return _Try(address, question, patience, host.encode(), whole=whole).run()
 
 
 class _Try:

@@ -1,0 +1,122 @@
+"""Real peers as child processes on 127.0.0.1: who starts them, and who ends them, by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+HERE = Path(__file__).parent
+RUNTIMES = ("asyncio", "trio", "sync", "gevent")
+
+NGINX = """\
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
+events {{ worker_connections 256; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; keepalive_requests 7;
+  upstream back {{ server 127.0.0.1:{back}; keepalive 4; }}
+  server {{
+    listen 127.0.0.1:{port};
+    client_max_body_size 8m;
+    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+    location / {{ proxy_pass http://back; }}
+    location /unbuffered {{ proxy_request_buffering off; proxy_buffering off; proxy_pass http://back; }}
+    location = /own {{ return 200 "nginx\\n"; }}
+  }}
+}}
+"""
+HAPROXY = """\
+global
+  maxconn 256
+defaults
+  mode http
+  timeout client 10s
+  timeout connect 5s
+  timeout server 10s
+  http-reuse always
+frontend all
+  bind 127.0.0.1:{port}
+  http-request return status 200 content-type text/plain string "haproxy" if {{ path /own }}
+  default_backend back
+backend back
+  option httpchk GET /health
+  http-check send hdr Host health.example
+  server one 127.0.0.1:{back} check inter 200ms
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def tool(name: str) -> str:
+    """The path of a program, or the test is skipped, saying why."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed (Debian: apt-get install {name})")
+    return found
+
+
+@contextlib.contextmanager
+def child(command: list[str], port: int, stdout: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[None]:
+    """Run a server until the end of the block."""
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+                    break
+                if process.poll() is not None:
+                    raise RuntimeError(f"{command[0]} ended: {process.stderr.read().decode(errors='replace')}")
+                time.sleep(0.01)  # nothing can be waited for but the port itself
+            yield
+        finally:
+            process.terminate()
+            process.stderr.close()
+            process.wait(10)
+
+
+class Recorder:
+    """An anywire server that records."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.port = port
+        self._log = log
+
+    def seen(self) -> list[dict[str, object]]:
+        """What it saw, but for health checks."""
+        found = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [each for each in found if each["url"] != "/health"]
+
+
+@contextlib.contextmanager
+def recorder(runtime: str, folder: Path) -> Iterator[Recorder]:
+    """An anywire server on `runtime`."""
+    port = free_port()
+    log = folder / "seen"
+    with log.open("wb") as file, child([sys.executable, str(HERE / "recorder.py"), runtime, str(port)], port, file):
+        yield Recorder(port, log)
+
+
+@contextlib.contextmanager
+def front(kind: str, back: int, folder: Path) -> Iterator[int]:
+    """nginx or HAProxy before a server at port `back`."""
+    program = tool(kind)
+    port = free_port()
+    config = folder / f"{kind}.cfg"
+    config.write_text((NGINX if kind == "nginx" else HAPROXY).format(port=port, back=back, folder=folder))
+    arguments = ["-c", str(config), "-p", str(folder)] if kind == "nginx" else ["-db", "-f", str(config)]
+    with child([program, *arguments], port):
+        yield port
