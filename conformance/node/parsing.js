@@ -7,9 +7,10 @@ const net = require('net');
 const { describeError } = require('./observing');
 const { rest } = require('./application');
 
-const escaped = (text) => text.replace(/[^ -[\]-~]| $/g, (each) => (each === '\\' ? '\\\\'
-  : each === '\n' ? '\\n' : each === '\r' ? '\\r' : each === '\t' ? '\\t'
-    : `\\x${each.charCodeAt(0).toString(16).padStart(2, '0')}`));
+const hex = (each) => `\\x${each.charCodeAt(0).toString(16).padStart(2, '0')}`;
+const NAMED = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const escaped = (text) => text.replace(/[^ -[\]-~]| $/g, (each) => NAMED[each] || hex(each));
+const target = (text) => text.replace(/[^ -~]/g, (each) => NAMED[each] || hex(each));
 const after = (text) => (text ? ` ${escaped(text)}` : '');
 
 class Messages {
@@ -58,7 +59,7 @@ function* requests(world, { input, eof, lenient, limits, rest: wantsRest }) {
   const server = http.createServer({ insecureHTTPParser: lenient, maxHeaderSize: limits.max_header_size });
   if ('max_headers_count' in limits) server.maxHeadersCount = limits.max_headers_count;
   const begin = (word) => (req, res) => {
-    const words = [`request ${req.method} ${escaped(req.url)} HTTP/${req.httpVersion}`];
+    const words = [`request ${req.method} ${target(req.url)} HTTP/${req.httpVersion}`];
     if (res.shouldKeepAlive) words.push('keep-alive');
     if (word) words.push(word);
     if (res.useChunkedEncodingByDefault) words.push('chunked-ok');
@@ -67,12 +68,19 @@ function* requests(world, { input, eof, lenient, limits, rest: wantsRest }) {
   server.on('request', begin(''));
   server.on('checkContinue', begin('expect-continue'));
   server.on('checkExpectation', begin('expect-other'));
-  if (wantsRest) {
-    for (const event of ['upgrade', 'connect']) {
-      server.on(event, (req, socket, head) => {
-        messages.add(`request ${req.method} ${escaped(req.url)} HTTP/${req.httpVersion}`, req, { live: false }).rest = head.toString('latin1');
-      });
-    }
+  const connect = (data) => {
+    const socket = net.connect({ port: server.address().port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('data', (piece) => { answer += piece.toString('latin1'); }).on('error', () => {});
+    socket.write(data);
+    return socket;
+  };
+  let answer = '';
+  for (const event of wantsRest ? ['upgrade', 'connect'] : ['connect']) {
+    server.on(event, (req, socket, head) => {
+      const block = messages.add(`request ${req.method} ${target(req.url)} HTTP/${req.httpVersion}`, req, { live: false });
+      if (wantsRest) block.rest = head.toString('latin1');
+      else connect(head); // a CONNECT is the last request of its connection; what follows has another
+    });
   }
   const { emit } = server;
   server.emit = (event, ...args) => { // a listener would keep the server from answering
@@ -81,11 +89,7 @@ function* requests(world, { input, eof, lenient, limits, rest: wantsRest }) {
   };
   server.listen(0, '127.0.0.1');
   yield rest('listen');
-  const peer = net.connect({ port: server.address().port, host: '127.0.0.1', allowHalfOpen: true });
-  let answer = '';
-  peer.on('data', (data) => { answer += data.toString('latin1'); }).on('error', () => {});
-  yield rest('connect');
-  peer.write(Buffer.from(input, 'latin1'));
+  const peer = connect(Buffer.from(input, 'latin1'));
   yield rest('input');
   if (eof) peer.end();
   yield rest('eof');
@@ -93,8 +97,8 @@ function* requests(world, { input, eof, lenient, limits, rest: wantsRest }) {
   return [...messages.lines(), ...errors.map((line) => (status ? line.replace(': ', `, ${status[1]}: `) : line))];
 }
 
-/** Feed a client. */
-function* responses(world, { input, eof, lenient, limits, method }) {
+/** Feed a client: whole, or if more responses are expected byte by byte, for each answers a request of its own. */
+function* responses(world, { input, eof, lenient, limits, method, rest: wantsRest, responses: count }) {
   const messages = new Messages();
   const errors = [];
   const sockets = [];
@@ -104,31 +108,36 @@ function* responses(world, { input, eof, lenient, limits, method }) {
   });
   server.listen(0, '127.0.0.1');
   yield rest('listen');
-  const agent = new http.Agent({ keepAlive: true });
-  const request = http.request({
-    host: '127.0.0.1', port: server.address().port, method: method || 'GET', agent,
-    insecureHTTPParser: lenient, maxHeaderSize: limits.max_header_size,
-  });
-  if ('max_headers_count' in limits) request.maxHeadersCount = limits.max_headers_count;
-  const begin = (live) => (res, socket, head) => {
-    const alive = live && request.shouldKeepAlive ? ' keep-alive' : '';
-    const block = messages.add(`response ${res.statusCode} HTTP/${res.httpVersion}${alive}:${after(res.statusMessage)}`, res, { live });
-    if (!live) block.rest = head.toString('latin1');
-  };
-  request.on('response', begin(true));
-  if (method === 'CONNECT') request.on('connect', begin(false));
-  request.on('information', (info) => {
-    messages.add(`response ${info.statusCode} HTTP/${info.httpVersion}:${after(info.statusMessage)}`,
-      { rawHeaders: info.rawHeaders, rawTrailers: [], complete: true }, { live: false });
-  });
-  request.on('error', (error) => { errors.push(failure(error)); });
-  request.end();
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  for (let made = 0; made < count; made++) {
+    const request = http.request({
+      host: '127.0.0.1', port: server.address().port, method: method || 'GET', agent,
+      insecureHTTPParser: lenient, maxHeaderSize: limits.max_header_size,
+    });
+    if ('max_headers_count' in limits) request.maxHeadersCount = limits.max_headers_count;
+    const begin = (live) => (res, socket, head) => {
+      const alive = live && request.shouldKeepAlive ? ' keep-alive' : '';
+      const block = messages.add(`response ${res.statusCode} HTTP/${res.httpVersion}${alive}:${after(res.statusMessage)}`, res, { live });
+      if (!live) block.rest = head.toString('latin1');
+    };
+    request.on('response', begin(true));
+    if (wantsRest) request.on('connect', begin(false)).on('upgrade', begin(false));
+    request.on('information', (info) => {
+      messages.add(`response ${info.statusCode} HTTP/${info.httpVersion}:${after(info.statusMessage)}`,
+        { rawHeaders: info.rawHeaders, rawTrailers: [], complete: true }, { live: false });
+    });
+    request.on('error', (error) => { errors.push(failure(error)); });
+    request.end();
+  }
   yield rest('connect');
-  sockets[0].write(Buffer.from(input, 'latin1'));
-  yield rest('input');
+  const pieces = count > 1 ? [...input] : [input];
+  for (const piece of pieces) {
+    sockets[0].write(Buffer.from(piece, 'latin1'));
+    yield rest('input');
+  }
   if (eof) sockets[0].end();
   yield rest('eof');
-  return [...messages.lines(), ...errors];
+  return [...messages.lines(), ...errors.slice(0, 1)];
 }
 
 module.exports = { requests, responses };

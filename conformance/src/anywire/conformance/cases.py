@@ -19,7 +19,8 @@ WHOLE: Final = "whole"
 TRAILING: Final = "trailing"
 PARSER_ROLES: Final = frozenset({"request", "response"})
 ROLES: Final = PARSER_ROLES | {"agent", "client", "server"}
-_KEYS: Final = frozenset("Shows Role Source Deviation Variants Order Time Data Reports".split())
+_KEYS: Final = frozenset("Shows Role Source Deviation Golden Variants Order Time Data Reports".split())
+_PARSER_KEYS: Final = frozenset("Shows Role Source Deviation Golden Limits Lenient Method Then".split())
 _TRAIL = b"GET /trailing HTTP/1.1\r\nHost: trailing\r\n\r\n"
 _DEVIATION = re.compile(r"((?:[A-Z]{3}-L?\d+)(?:, *[A-Z]{3}-L?\d+)*) *: *(.+)")
 
@@ -120,13 +121,16 @@ def _case(document: Document, known: set[str]) -> Case:
     role = document.keys.get("Role", "")
     if role not in ROLES:
         raise DocumentError(f"{where}: Role: must be one of {', '.join(sorted(ROLES))}, not {role!r}")
-    if role in PARSER_ROLES:
-        return Case(document)
-    if unknown := set(document.keys) - _KEYS:
+    if unknown := set(document.keys) - (_PARSER_KEYS if role in PARSER_ROLES else _KEYS):
         raise DocumentError(f"{where}: unknown keys: {', '.join(sorted(unknown))}")
     for each in document.shows:
         if each[0].isupper() and each[3:4] == "-" and each not in known and not each.startswith(("SEC-", "ASK-")):
             raise DocumentError(f"{where}: {each} is no statement of the specification")
+    golden = document.keys.get("Golden")
+    if golden is not None and not golden.startswith("none, "):
+        raise DocumentError(f"{where}: Golden: must be 'none, why', not {golden!r}")
+    if role in PARSER_ROLES:
+        return Case(document, deviations=_deviations(document, where))
     case = Case(
         document,
         parse_application(document.blocks.get("app", ""), where),

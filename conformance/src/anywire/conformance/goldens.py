@@ -151,6 +151,7 @@ def exported(case: Case) -> dict[str, Any]:
             "limits": {name: int(value) for name, value in limits.items()},
             "method": setup.method,
             "rest": setup.take_rest,
+            "responses": max(1, sum(line.startswith("response ") for line in case.document.lines())),
         }
     program = case.program
     return {

@@ -77,7 +77,7 @@ _TARGET_RUNS: Final = {
 _TARGET_REASONS: Final = {
     TARGET: "Unexpected start char in url",
     STAR: "Invalid characters in url",
-    OPAQUE: "Invalid characters in url",
+    OPAQUE: "Unexpected char in url server",
     SCHEME: "Unexpected char in url schema",
     SLASH_1: "Unexpected char in url schema",
     SLASH_2: "Unexpected char in url schema",
@@ -267,7 +267,7 @@ class HeadGrammar:
             raise ParseError("HPE_INVALID_VERSION", "Missing HTTP version", bytes_parsed=at)
         reason = _TARGET_REASONS[state]
         if state == SCHEME and byte in (_SP, _CR, _LF):
-            reason = "Invalid characters in url"
+            raise ParseError("HPE_INVALID_URL", "Invalid characters in url", bytes_parsed=at + 1)
         raise ParseError("HPE_INVALID_URL", reason, bytes_parsed=at)
 
     def _after_target_byte(self, state: int, byte: int) -> int:
@@ -338,8 +338,9 @@ class HeadGrammar:
                 return REASON, at
             if byte == _CR:
                 return LINE_LF, at
-            reason = "Response overflow" if byte in _DIGITS else "Invalid response status"
-            raise ParseError("HPE_INVALID_STATUS", reason, bytes_parsed=at)
+            if byte in _DIGITS:
+                raise ParseError("HPE_INVALID_STATUS", "Response overflow", bytes_parsed=at + 1)
+            raise ParseError("HPE_INVALID_STATUS", "Invalid response status", bytes_parsed=at)
         if state == REASON:
             stop = _end(_line_run, buf, start + at, start + end) - start
             if stop > at:
