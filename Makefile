@@ -95,7 +95,7 @@ $(PEERS): benchmarks/peers.txt
 	@touch $@
 
 real-peers: ## nginx, HAProxy and curl for the tests that need them (Debian, as root)
-	@for each in nginx haproxy curl; do command -v $$each >/dev/null || exit 1; done || \
+	@(for each in nginx haproxy curl; do command -v $$each >/dev/null || exit 1; done) || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx haproxy curl >/dev/null; }
 
 probe: $(STAMP) $(PEERS) ## Ask ours and every peer that is installed what the RFCs ask of a server: docs/probes.md (ARGS='--only nginx')
