@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anywire.conformance import run_command
 from anywire.conformance.__main__ import main
 from anywire.conformance.backends import installed, resolve
 from anywire.conformance.cases import load_cases, statement_ids, trailing
@@ -55,7 +61,9 @@ def test_run_says_what_passes(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_run_shows_the_differences(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--backend", SIM, "--cases", str(wrong)]) == 1
-    out = capsys.readouterr().out
+    captured = capsys.readouterr()
+    out = captured.out
+    assert captured.err == ""
     assert r"- Connection: close\r\n" in out
     assert r"+ Connection: keep-alive\r\n" in out
     assert "- res finish" in out
@@ -79,9 +87,10 @@ def test_json_has_every_verdict(wrong: Path, capsys: pytest.CaptureFixture[str])
     [
         (["run", "--backend", "anywire.nothing"], "no backend is called 'anywire.nothing'"),
         (["run", "--backend", "no.such:maker"], "cannot be imported"),
-        (["run", "--backend", "json:maker"], "has no 'maker'"),
+        (["run", "--backend", "json:maker"], "has no function 'maker'"),
         (["run", "--backend", "anywire.conformance.peers:Threads"], "lacks flag, hook"),
-        (["run", "--backend", SIM, "--only", "XYZ-1"], "is no statement"),
+        (["run", "--backend", SIM, "--only", "XYZ-1"], "'XYZ-1' is no statement; they are called AGT-n, CLI-n"),
+        (["run", "--backend", SIM, "--only", "agt-20"], "did you mean AGT-20"),
         (["run", "--backend", SIM, "--only", "SEC-9999"], "no case shows SEC-9999"),
         (["list", "--cases", "/nowhere"], "no such folder"),
         (["table", "--output", "/nowhere/x.md", "--backend", SIM], "no folder /nowhere"),
@@ -98,6 +107,109 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         main(arguments)
     assert stopped.value.code == (2 if arguments == ["run"] else 0)
     assert "usage: anywire-conformance" in "".join(capsys.readouterr())
+
+
+def test_stops_at_the_first_failure(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--backend", SIM, "--cases", str(wrong), "-x"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("✗ server/wrong") == 1
+    assert re.search(r"1 cases, 1 runs in \d+\.\d s, 1 failed", out)
+
+
+def test_a_failure_says_where_it_is_written_and_by_whom(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--backend", SIM, "--cases", str(wrong)])
+    out = capsys.readouterr().out
+    assert f"{wrong / 'server' / 'wrong.md'}:2\n    expected by: nowhere" in out
+    assert "failed: WIR-12\n" in out
+    assert re.search(r"^        Date: <D>\\r\\n$", out, re.MULTILINE)  # not a difference
+
+
+def test_verdicts_of_statements(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--backend", SIM, "--only", "WIR-12", "--only", "WIR-33"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^✓ WIR-12   pass +server/framing:\d+ An empty response", out, re.MULTILINE)
+    assert re.search(r"^≠ WIR-33   deviation +\w", out, re.MULTILINE)
+    assert "AGT-20" not in out  # shown by one of these cases, and by others that were not run
+    assert main(["run", "--backend", SIM, "--only", "RES", "-s"]) == 0
+    listed = re.findall(r"^[✓≠✗·] (\S+)", capsys.readouterr().out, re.MULTILINE)
+    assert len(listed) == len(set(listed)) > 50
+    assert all(each.startswith("RES-") for each in listed)
+
+
+def test_what_was_run_is_reported_when_interrupted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(backend: Any, cases: Any, *, progress: Any) -> None:
+        progress(run_case(backend, cases[0], "whole"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command, "run_suite", interrupted)
+    assert main(["run", "--backend", SIM, "--only", "WIR"]) == 130
+    assert "1 cases, 1 runs" in capsys.readouterr().out
+
+
+def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["run", "--backend", SIM, "--only", "AGT-20"])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main(["run", "--backend", SIM, "--only", "AGT-20"])
+    assert re.search(r"\r\d+/\d+ 0 failed agent/pool:\d+", capsys.readouterr().err)
+
+
+MINE = """
+from anywire.conformance.simulated import Simulated
+
+class Mine(Simulated):
+    def __init__(self):
+        super().__init__()
+        self.name = "mine"
+
+def broken():
+    return 1 // 0
+"""
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as it is installed, run in a folder."""
+    installed = Path(sys.executable).parent / "anywire-conformance"
+    assert installed.exists()
+    return subprocess.run([installed, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_backend_in_the_current_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    done = command(tmp_path, "run", "--backend", "mine:Mine", "--only", "AGT-20")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "mine: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "backend", "says"),
+    [
+        (MINE, "mine:broken", "broken() failed: ZeroDivisionError: integer division or modulo by zero (/"),
+        ("import nothing_of_this_name", "mine:Mine", "cannot be imported: No module named 'nothing_of_this_name'"),
+        ("def broken(:", "mine:Mine", "cannot be imported: SyntaxError: "),
+        ("Mine = 5", "mine:Mine", "has no function 'Mine'"),
+    ],
+)
+def test_what_is_wrong_with_a_backend_is_told_in_one_line(tmp_path: Path, text: str, backend: str, says: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    done = command(tmp_path, "run", "--backend", backend)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
+    """Byte for byte, in processes with different hashes."""
+    for name, hashes in (("a", "1"), ("b", "2")):
+        environment = {**os.environ, "PYTHONHASHSEED": hashes}
+        subprocess.run(
+            [sys.executable, "-m", "anywire.conformance", "run", "--backend", SIM, "--seed", "7", "--json", name],
+            cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, timeout=120, check=False,
+        )  # fmt: skip
+    assert (tmp_path / "a").stat().st_size > 100_000
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

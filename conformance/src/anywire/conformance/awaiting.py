@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from .backends import PATIENCE, Backend
 from .peers import Threads
 
-__all__ = ["Asyncio", "Trio", "on_asyncio", "on_trio", "on_uvloop"]
+__all__ = ["Asyncio", "Awaiting", "Trio", "on_asyncio", "on_trio", "on_uvloop"]
 
 T = TypeVar("T")
 
@@ -32,6 +32,31 @@ def on_uvloop() -> Backend:
 def on_trio() -> Backend:
     """``anywire.trio``."""
     return Trio("anywire.trio", importlib.import_module("anywire.trio.http"))
+
+
+class Awaiting:
+    """See :class:`~.backends.Backend`. What every adapter of the awaiting colour has; the rest is the runtime's.
+
+    Args:
+        name: what to call it.
+        http: the ``http`` module.
+    """
+
+    virtual = False
+
+    def __init__(self, name: str, http: Any) -> None:
+        self.name = name
+        self.http = http
+        self.world: Any = Threads()
+        self.reports: list[str] = []
+
+    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+        """As it is: listeners may be coroutine functions."""
+
+        async def hook(*args: Any) -> None:
+            await function(*args)
+
+        return hook
 
 
 class _AsyncioFlag:
@@ -59,7 +84,7 @@ class _AsyncioTask:
         await self._wait([self._task])
 
 
-class Asyncio:
+class Asyncio(Awaiting):
     """See :class:`~.backends.Backend`. For any facade of the awaiting colour that runs on asyncio's loop.
 
     Args:
@@ -68,13 +93,8 @@ class Asyncio:
         loop_factory: makes the loop of each run; None is asyncio's own.
     """
 
-    virtual = False
-
     def __init__(self, name: str, http: Any, loop_factory: Callable[[], Any] | None = None) -> None:
-        self.name = name
-        self.http = http
-        self.world = Threads()
-        self.reports: list[str] = []
+        super().__init__(name, http)
         self._asyncio: Any = importlib.import_module("asyncio")
         self._loop_factory = loop_factory
 
@@ -109,14 +129,6 @@ class Asyncio:
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _AsyncioTask:
         """A task."""
         return _AsyncioTask(self._asyncio, work())
-
-    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
-        """As it is."""
-
-        async def hook(*args: Any) -> None:
-            await function(*args)
-
-        return hook
 
 
 class _Catcher(logging.Handler):
@@ -165,16 +177,11 @@ class _TrioTask:
         await self._done.wait()
 
 
-class Trio:
+class Trio(Awaiting):
     """See :class:`~.backends.Backend`. For any facade of the awaiting colour that runs on trio."""
 
-    virtual = False
-
     def __init__(self, name: str, http: Any) -> None:
-        self.name = name
-        self.http = http
-        self.world = Threads()
-        self.reports: list[str] = []
+        super().__init__(name, http)
         self._trio = importlib.import_module("trio")
         self._nursery: Any = None
 
@@ -215,11 +222,3 @@ class Trio:
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _TrioTask:
         """A task with a cancel scope."""
         return _TrioTask(self._trio, self._nursery, work())
-
-    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
-        """As it is."""
-
-        async def hook(*args: Any) -> None:
-            await function(*args)
-
-        return hook

@@ -14,7 +14,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from .errors import ScenarioError, UsageError
@@ -130,6 +133,8 @@ def _usable(name: str) -> bool:
 def resolve(name: str) -> Backend:
     """The backend called `name`: one of :data:`KNOWN`, or ``some.module:maker``.
 
+    Modules are also looked for in the current folder, as with ``python -m``.
+
     Raises:
         UsageError: there is none, with the names of those that are.
     """
@@ -138,18 +143,27 @@ def resolve(name: str) -> Backend:
     if not colon:
         known = ", ".join(installed())
         raise UsageError(f"no backend is called {name!r}; there are {known}, or your own as some.module:maker")
+    if name not in KNOWN and "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     try:
-        made = getattr(importlib.import_module(module), maker)
-    except ImportError as error:
-        raise UsageError(f"backend {name!r} cannot be imported: {error}") from error
-    except AttributeError as error:
-        raise UsageError(f"backend {name!r}: the module {module} has no {maker!r}") from error
+        imported = importlib.import_module(module)
+    except Exception as error:
+        raise UsageError(f"backend {name!r} cannot be imported: {_told(error)}") from error
+    if not callable(made := getattr(imported, maker, None)):
+        raise UsageError(f"backend {name!r}: the module {module} ({imported.__file__}) has no function {maker!r}")
     try:
         backend = made()
-    except ImportError as error:
-        raise UsageError(f"backend {name!r} cannot be used: {error}") from error
+    except Exception as error:
+        raise UsageError(f"backend {name!r}: {maker}() failed: {_told(error)}") from error
     needed = ("flag", "hook", "http", "name", "now", "reports", "run", "start", "virtual", "world")
     lacks = [each for each in needed if not hasattr(backend, each)]
     if lacks:
         raise UsageError(f"backend {name!r}: what {maker}() returns lacks {', '.join(lacks)}")
     return backend  # type: ignore[no-any-return]
+
+
+def _told(error: Exception) -> str:
+    """An error of somebody else's code, with its place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{error}" if isinstance(error, ImportError) else f"{type(error).__name__}: {error}{where}"

@@ -13,7 +13,7 @@ from .documents import Document, DocumentError, load
 from .language import Program, Step, parse_application, parse_peer
 from .peers import BYTES
 
-__all__ = ["TRAILING", "WHOLE", "Case", "beside", "cases_folder", "load_cases", "statement_ids"]
+__all__ = ["TRAILING", "WHOLE", "Case", "beside", "cases_folder", "load_cases", "matches", "statement_ids"]
 
 WHOLE: Final = "whole"
 TRAILING: Final = "trailing"
@@ -107,13 +107,14 @@ def load_cases(folder: Path | None = None, *, only: Iterable[str] = ()) -> list[
     known = set(statement_ids())
     for path in sorted((folder or cases_folder()).glob("*/*.md")):
         for document in load(path):
-            if not wanted or any(_matches(each, wanted) for each in document.shows):
+            if not wanted or any(matches(each, wanted) for each in document.shows):
                 found.append(_case(document, known))
     return found
 
 
-def _matches(identifier: str, wanted: tuple[str, ...]) -> bool:
-    return any(identifier == each or identifier.startswith(f"{each}-") for each in wanted)
+def matches(identifier: str, wanted: Iterable[str]) -> bool:
+    """Is it one of these? ``AGT`` stands for all of that file, ``RFC 9112`` for all its sections."""
+    return any(identifier == each or identifier.startswith((f"{each}-", f"{each} ", f"{each}.")) for each in wanted)
 
 
 def _case(document: Document, known: set[str]) -> Case:

@@ -21,7 +21,7 @@ from typing import Any, Final
 from .backends import PATIENCE, drive, settle
 from .language import Step
 
-__all__ = ["BYTES", "Conversation", "Signals", "Threads", "converse", "split"]
+__all__ = ["BYTES", "Conversation", "Signals", "Threads", "converse", "split", "without_dates"]
 
 BYTES: Final = "bytes"
 """The variant that sends one byte at a time."""
@@ -173,6 +173,11 @@ async def _want_end(verb: str, stream: Any, conversation: Conversation) -> None:
         raise _Mismatch("the connection should have ended, and more came")
     if verb == "cut":
         raise _Mismatch("a reset should have come, and a FIN did")
+
+
+def without_dates(data: bytes) -> bytes:
+    """Well-formed dates, and what stands for one, as they are written in cases."""
+    return _DATE.sub(b"<D>", data.replace(_ANY, b"<D>"))
 
 
 def split(data: bytes, variant: str) -> list[bytes]:

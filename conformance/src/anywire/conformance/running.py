@@ -13,7 +13,7 @@ from .cases import PARSER_ROLES, TRAILING, Case, trailing
 from .language import Step
 from .observing import Log, compare, describe_error
 from .parsing import events, setup_of
-from .peers import BYTES, Conversation, Signals, converse
+from .peers import BYTES, Conversation, Signals, converse, without_dates
 
 __all__ = ["FAIL", "PASS", "SKIP", "Outcome", "run_case"]
 
@@ -290,4 +290,4 @@ def _bytes_differ(conversation: Conversation) -> str:
 
 def _lines(data: bytes) -> list[str]:
     """Bytes as lines of escaped text, each with its line end."""
-    return [repr(line)[2:-1][:300] for line in data.splitlines(keepends=True)]
+    return [repr(line)[2:-1][:300] for line in without_dates(data).splitlines(keepends=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from pathlib import Path
 
 from .cases import Case, load_cases, statement_ids
@@ -26,10 +27,13 @@ def selected_cases(options: argparse.Namespace) -> list[Case]:
     """
     if options.cases is not None and not options.cases.is_dir():
         raise UsageError(f"no such folder: {options.cases}")
-    families = sorted({each.split("-")[0] for each in statement_ids()})
+    known = statement_ids()
+    families = sorted({each.split("-")[0] for each in known})
     for each in options.only:
-        if each not in families and each not in statement_ids() and not each.startswith(("SEC", "ASK", "RFC")):
-            raise UsageError(f"{each!r} is no statement; they are called {'-n, '.join(families)}-n")
+        if each not in families and each not in known and not each.startswith(("SEC", "ASK", "RFC")):
+            close = difflib.get_close_matches(each.upper(), [*families, *known], 3)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"they are called {'-n, '.join(families)}-n"
+            raise UsageError(f"{each!r} is no statement; {hint}")
     cases = load_cases(options.cases, only=options.only)
     if not cases:
         raise UsageError(f"no case shows {' or '.join(options.only)}" if options.only else "there are no cases")

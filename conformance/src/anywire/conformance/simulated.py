@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from . import sim
+from .awaiting import Awaiting
 from .backends import Backend
 from .sim import Network, Parking, Wire, current
 
@@ -52,21 +53,19 @@ class _Task:
                 raise
 
 
-class Simulated:
+class Simulated(Awaiting):
     """See :class:`~.backends.Backend`.
 
     Attributes:
         seed: of everything that is random in the network.
     """
 
-    name = "anywire.conformance.sim"
     virtual = True
-    http: Any = sim.http
 
     def __init__(self) -> None:
+        super().__init__("anywire.conformance.sim", sim.http)
         self.seed = 0
         self.world = World()
-        self.reports: list[str] = []
 
     def run(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `scenario` on a new kernel."""
@@ -88,14 +87,6 @@ class Simulated:
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _Task:
         """A task."""
         return _Task(work())
-
-    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
-        """As it is."""
-
-        async def hook(*args: Any) -> None:
-            await function(*args)
-
-        return hook
 
 
 class World:

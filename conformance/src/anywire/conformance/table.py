@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from .backends import resolve
 from .cases import Case
-from .running import FAIL, PASS
-from .verdicts import DEVIATION, GAP, Verdict, judge, run_suite
+from .running import FAIL
+from .verdicts import SIGNS, Verdict, judge, run_suite
 
-__all__ = ["SIGNS", "made_table", "tabulate"]
-
-SIGNS: Final = {PASS: "✓", DEVIATION: "≠", FAIL: "✗", GAP: "·"}
+__all__ = ["made_table", "tabulate"]
 
 FAMILIES: Final = {
     "MOD": "Module",
@@ -26,12 +25,23 @@ FAMILIES: Final = {
 }
 
 
-def made_table(names: Iterable[str], cases: list[Case]) -> str:
-    """Run the suite on the backends called `names`, and write the page."""
+def made_table(
+    names: Iterable[str], cases: list[Case], *, progress: Callable[[str], object] = lambda line: None
+) -> str:
+    """Run the suite on the backends called `names`, and write the page.
+
+    Args:
+        names: as :func:`~.backends.resolve` knows them.
+        cases: which.
+        progress: called with a line about each backend.
+    """
     columns = {}
     for name in names:
-        backend = resolve(name)
-        columns[name] = judge(run_suite(backend, cases))
+        start = time.monotonic()
+        outcomes = run_suite(resolve(name), cases)
+        columns[name] = judge(outcomes)
+        failed = sum(outcome.verdict == FAIL for outcome in outcomes)
+        progress(f"{name}: {len(outcomes)} runs in {time.monotonic() - start:.1f} s, {failed} failed")
     return tabulate(columns, cases)
 
 

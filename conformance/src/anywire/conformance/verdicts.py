@@ -10,10 +10,13 @@ from .backends import Backend
 from .cases import Case, load_cases, statement_ids
 from .running import FAIL, PASS, SKIP, Outcome, run_case
 
-__all__ = ["DEVIATION", "GAP", "Verdict", "as_json", "judge", "run_suite"]
+__all__ = ["DEVIATION", "GAP", "SIGNS", "Verdict", "as_json", "judge", "run_suite"]
 
 DEVIATION: Final = "deviation"
 GAP: Final = "not covered"
+
+SIGNS: Final = {PASS: "✓", DEVIATION: "≠", FAIL: "✗", GAP: "·"}
+"""A verdict as one character."""
 
 
 @dataclass(slots=True)
