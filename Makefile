@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check conformance goldens probe lint types contracts unit format docs clean distclean
+.PHONY: help setup demo serve test check conformance goldens probe lint types contracts unit format blocking docs clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ goldens: $(STAMP) ## Record the real Node 13.14.0 again (set up by npm in .node/
 format: $(STAMP) ## Let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+blocking: $(STAMP) ## Write the blocking colour of drivers and examples again, from the awaiting one
+	$(BIN)/python tools/make_blocking.py
 
 docs: $(STAMP) ## Draw what is drawn from the code: docs/states.md
 	$(BIN)/python docs/make_state_diagrams.py

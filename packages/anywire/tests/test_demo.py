@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import pytest
 from rich.console import Console
 
 from anywire.cli import main
-from anywire.cli.demo import PIECE, Entry, Reporter, Result, compare, scan, stream, stream_digest
+from anywire.cli._backends import installed
+from anywire.cli.demo import PIECE, Entry, Job, Material, Reporter, Result, compare, scan, stream, stream_digest
 from anywire.cli.demo import _run as demo_run
 from anywire.cli.demo._memory import Watch, peak_memory
+from anywire.cli.demo._process import run_client
 from anywire.cli.demo._tree import digests
 
 
@@ -92,7 +95,7 @@ def test_memory_is_measured() -> None:
 def test_bars_on_a_terminal() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100, highlight=False, legacy_windows=False)
-    with Reporter(console) as reporter, reporter.phase("mirror", 1000) as phase:
+    with Reporter(console).phase("mirror", 1000) as phase:
         for _ in range(1000):
             phase.advance()
         phase.note = "1,000 files [sic]"
@@ -101,13 +104,25 @@ def test_bars_on_a_terminal() -> None:
 
 
 def test_the_table_marks_what_is_wrong() -> None:
-    result = Result("asyncio", requests=200, sockets=8, errors=[f"error {n}" for n in range(12)])
+    result = Result("asyncio", requests=200, sockets=8, steps=12, passed=11, errors=[f"error {n}" for n in range(12)])
     result.client.after = 17 << 20
     out = io.StringIO()
     Reporter(Console(file=out, width=120, highlight=False)).table([result, Result("other")])
-    text = out.getvalue()
-    assert "96.00%" in text and "+17.0 MiB) !" in text and "+0 B) !" not in text
-    assert "asyncio: error 9\n" in text and "error 10" not in text and "and 2 more" in text
+    table, errors = _table(out.getvalue())
+    assert table["reuse rate"] == ["96.00%", "0.00%"]
+    assert table["client memory while streaming"] == ["+17.0 MiB !", "+0 B"]
+    assert table["checks passed"] == ["11 of 12", "0 of 0"]
+    assert table["errors"] == ["12", "0"]
+    assert errors[0] == "error       asyncio: error 0" and errors[-1] == "error       asyncio: and 2 more"
+    assert len(errors) == 11
+
+
+def _table(out: str) -> tuple[dict[str, list[str]], list[str]]:
+    """The table behind the last empty line, and what follows it. Without a terminal there are no lines around it."""
+    lines = out.rpartition("\n\n")[2].splitlines()
+    rows = [re.split(r"\s{2,}", line.strip()) for line in lines if line.startswith(" ")]
+    rest = [line for line in lines if line and not line.startswith(" ")]
+    return {"": rows[0], **{name: cells for name, *cells in rows[1:]}}, rest
 
 
 def _demo(root: Path, *options: str) -> tuple[int, str, str]:
@@ -117,24 +132,29 @@ def _demo(root: Path, *options: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [[], ["--uvloop"], ["--sockets", "1"]], ids=["", "uvloop", "one"])
+@pytest.mark.parametrize("options", [[], ["--sockets", "1"], ["--uvloop", "--backend", "asyncio"]], ids=" ".join)
 def test_the_whole_job(root: Path, options: list[str]) -> None:
-    status, out, err = _demo(root, "--quick", "--size", "1M", "--backend", "asyncio", *options)
+    status, out, err = _demo(root, "--quick", "--size", "1M", *options)
     assert (status, err) == (0, "")
-    cells = {}
-    for line in out.splitlines():
-        if line.startswith("│"):
-            name, value = (cell.strip() for cell in line.strip("│").split("│"))
-            cells[name] = value
+    table, errors = _table(out)
+    names = table.pop("")
+    assert names == (["asyncio"] if "asyncio" in options else installed())
+    assert errors == []
     most = 1 if "--sockets" in options else 8
-    assert cells["errors"] == "0"
-    assert cells["requests"] == str(2 * 44 + 6)
-    assert 1 <= int(cells["sockets opened"]) <= most
-    assert "44 files of the mirror by SHA-256, 0 differences" in out
-    assert "44 files of the upload by SHA-256, 0 differences" in out
-    assert f"{44 - most} requests queued for {most} sockets" in out
-    for label in ("422", "tunnel", "upgrade", "413", "417", "100", "103"):
-        assert f"\n{label:<11} " in out
+    for name, column in zip(names, zip(*table.values(), strict=True), strict=True):
+        cells = dict(zip(table, column, strict=True))
+        assert cells["errors"] == "0", name
+        assert cells["checks passed"] == "12 of 12", name
+        assert cells["requests through one Agent"] == str(2 * 44 + 6), name
+        assert 1 <= int(cells["sockets opened"]) <= most, name
+        assert cells["queued at once, at most"] == str(44 - most), name
+        part = out[out.index(f"\n{name}{' on uvloop' if '--uvloop' in options else ''}\n") :]
+        part = part[: part.index("\n\n", 1)]
+        assert "44 files of the mirror by SHA-256, 0 differences" in part, name
+        assert "44 files of the upload by SHA-256, 0 differences" in part, name
+        assert f"{44 - most} requests queued for {most} sockets" in part, name
+        for label in ("422", "tunnel", "upgrade", "413", "417", "100", "103"):
+            assert f"\n{label:<11} " in part, name
 
 
 @pytest.mark.slow
@@ -170,19 +190,29 @@ def test_a_server_that_does_not_start(
 
 
 @pytest.mark.slow
+def test_a_client_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    job = Job("asyncio", Material(scan(tmp_path), {}, 0, b""), 8, False, 1, tmp_path, tmp_path)
+    assert run_client(job, tmp_path).errors == ["the client's process ended with status 1"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(root: Path, tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("backend", installed())
+def test_interrupted(root: Path, tmp_path: Path, backend: str, number: int) -> None:
     room = tmp_path / "room"
     room.mkdir()
-    command = [sys.executable, "-m", "anywire.cli", "demo", "--root", str(root), "--size", "64G", "--quick"]
-    # 64 GiB of digest come first: it is stopped while it works, however fast the machine is.
+    # 2 GiB each way: it is stopped while it works, however fast the machine is.
+    command = [sys.executable, "-m", "anywire.cli", "demo", "--root", str(root), "--size", "2G", "--backend", backend]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(room)}
     ) as process:
         assert process.stdout is not None and process.stderr is not None
-        while not process.stdout.readline().startswith("sha-256"):
+        while process.stdout.readline() != f"{backend}\n":
             pass
+        assert len(list(room.iterdir())) == 1
         process.send_signal(number)
+        # Server and client have the same stderr: its end is the end of all three.
         assert process.stderr.read() == "anywire: interrupted\n"
     assert process.returncode == 130
     assert list(room.iterdir()) == []

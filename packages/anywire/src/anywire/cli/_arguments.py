@@ -74,12 +74,14 @@ as they stay under DIR. Exit status: 0 after Ctrl-C or SIGTERM, 1 if it cannot l
 """
 
 _DEMO_NOTES = """\
-Mirrors every file of Python's standard library from an anywire server in another process through one keep-alive
-Agent, compares SHA-256 sums with the files on disk, uploads everything back with the digest in the trailer section,
-streams --size bytes each way in flat memory, and shows a CONNECT tunnel, an upgrade, 100-continue and 103. Everything
-happens on 127.0.0.1 and in a temporary folder. Exit status: 0 if everything was as it should, 1 if anything was not.
+On each backend: mirrors every file of Python's standard library from an anywire server in another process through one
+keep-alive Agent, compares SHA-256 sums with the files on disk, uploads everything back with the digest in the trailer
+section, streams --size bytes each way in flat memory, and shows a CONNECT tunnel, an upgrade, 100-continue and 103.
+Everything happens on 127.0.0.1 and in a temporary folder. Exit status: 0 if everything was as it should, 1 if anything
+was not.
 
-  anywire demo                                every installed backend, 1 GiB
+  anywire demo                                every installed backend, 1 GiB each way
+  anywire demo --backend trio                 one of them
   anywire demo --quick                        a few hundred files, 64 MiB
   anywire demo --root ~/project --size 4G     other input
 """
@@ -105,7 +107,7 @@ def _build() -> argparse.ArgumentParser:
     serve.add_argument("dir", nargs="?", default=".", metavar="DIR", help="the folder (default: this one)")
     serve.add_argument("--port", type=_port, default=8080, metavar="N", help="default 8080; 0 takes a free one")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default 127.0.0.1)")
-    serve.add_argument("--backend", default="asyncio", metavar="NAME", help="runtime (default asyncio)")
+    serve.add_argument("--backend", default="asyncio", metavar="NAME", help="asyncio (default), trio, sync or gevent")
     serve.add_argument("--uvloop", action="store_true", help="run asyncio on uvloop, which has to be installed")
     serve.add_argument("--upload", action="store_true", help="take PUT; a Content-Digest is checked, also as a trailer")
     serve.add_argument("--log", action="store_true", help="a line per response on stderr")

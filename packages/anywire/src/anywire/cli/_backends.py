@@ -1,48 +1,21 @@
-"""Which runtimes there are, and the code of each that needs a colour.
-
-A *driver* is a package ``on_<backend>`` beside this file, with the functions of :class:`Driver`: what has to be
-written with that runtime's ``await``, or without one. Everything else of the command line is shared.
-"""
+"""Which runtimes there are, and which can be used now."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
 
 from ._complaint import USAGE, Complaint
-from ._options import ServeOptions
-from .demo import Job, OriginOptions, Reporter, Result
+from ._driver import Driver
 
-__all__ = ["KNOWN", "Driver", "choose", "installed", "load"]
+__all__ = ["KNOWN", "choose", "installed", "load"]
 
-KNOWN = ("sync", "asyncio", "trio", "gevent")
-
-
-class Driver(Protocol):
-    """What a backend brings."""
-
-    def serve(self, options: ServeOptions) -> None:
-        """Serve ``options.site`` until SIGINT or SIGTERM, then close gracefully.
-
-        Raises:
-            Complaint: it cannot listen.
-        """
-
-    def serve_demo(self, options: OriginOptions, ready: Callable[[int], None]) -> None:
-        """The demo's server: call `ready` with the port, serve until stdin ends, close."""
-
-    def run_demo(self, job: Job, result: Result, reporter: Reporter) -> None:
-        """The demo's client: every exchange of the job, against a server in another process.
-
-        What goes wrong in an exchange goes into ``result.errors``.
-        """
+KNOWN = ("asyncio", "trio", "sync", "gevent")
 
 
 def installed() -> list[str]:
     """Backends that can be used now, in the order of :data:`KNOWN`."""
-    return [name for name in KNOWN if _found(f"anywire.{name}") and _found(f"{__package__}.on_{name}")]
+    return [name for name in KNOWN if _found(f"anywire.{name}")]
 
 
 def _found(package: str) -> bool:
@@ -69,16 +42,10 @@ def choose(name: str, *, many: bool) -> list[str]:
     if name in there:
         return [name]
     choice = ", ".join((["all"] if many else []) + there) or "none, install anywire-asyncio"
-    if name not in KNOWN:
-        what = f"there is no backend {name!r}"
-    elif _found(f"anywire.{name}"):
-        what = f"this command cannot use backend {name} yet"
-    else:
-        what = f"backend {name} is not installed"
+    what = f"backend {name} is not installed" if name in KNOWN else f"there is no backend {name!r}"
     raise Complaint(f"{what}; --backend can be: {choice}", USAGE)
 
 
 def load(name: str) -> Driver:
     """The driver of an installed backend."""
-    driver: Any = import_module(f"{__package__}.on_{name}")
-    return driver  # type: ignore[no-any-return]
+    return Driver(import_module(f"{__package__}.on_{name}").Runtime())

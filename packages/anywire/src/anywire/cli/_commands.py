@@ -44,11 +44,10 @@ def demo(chosen: Any) -> int:
     results = []
     # SIGTERM ends it as Ctrl-C does: the server's process and the temporary folder go too.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with Reporter() as reporter:
-        material = prepare(tree, size, reporter)
-        for name in backends:
-            uvloop = chosen.uvloop and name == "asyncio"
-            results.append(run(name, load(name).run_demo, material, chosen.sockets, uvloop, reporter))
+    reporter = Reporter()
+    material = prepare(tree, size, reporter)
+    for name in backends:
+        results.append(run(name, material, chosen.sockets, chosen.uvloop and name == "asyncio"))
     reporter.table(results)
     return FAILED if any(result.errors for result in results) else OK
 

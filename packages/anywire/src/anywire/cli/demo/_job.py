@@ -63,11 +63,13 @@ class OriginOptions(NamedTuple):
     """What the demo's server is told.
 
     Attributes:
+        backend: its runtime.
         root: the tree it serves.
         uploads: the folder it puts uploads into.
         uvloop: run on uvloop.
     """
 
+    backend: str
     root: Path
     uploads: Path
     uvloop: bool
@@ -133,6 +135,8 @@ class Result:
         down, up: the tree.
         stream_down, stream_up: the stream.
         client, server: memory of the two processes.
+        steps: how many things were tried.
+        passed: how many of them went as they should.
         seconds: the whole run.
         errors: everything that was not as it should be, one line each.
     """
@@ -147,6 +151,8 @@ class Result:
     stream_up: Rate = field(default_factory=Rate)
     client: Memory = field(default_factory=Memory)
     server: Memory = field(default_factory=Memory)
+    steps: int = 0
+    passed: int = 0
     seconds: float = 0.0
     errors: list[str] = field(default_factory=list)
 

@@ -1,19 +1,42 @@
-"""The demo's server in a process of its own."""
+"""The two processes of a run: the demo's server and its client.
+
+Each has memory of its own, so that what one backend once needed does not hide what the next one needs; and each has
+a session of its own, because Ctrl-C goes to the whole foreground group, and is for us to act upon.
+"""
 
 from __future__ import annotations
 
-import json
+import os
+import pickle
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from .._complaint import Complaint
-from ._job import OriginOptions
+from .._complaint import INTERRUPTED, Complaint
+from ._job import Job, OriginOptions, Result
 
-__all__ = ["OriginProcess", "from_arguments"]
+__all__ = ["OriginProcess", "end_at_once", "read", "run_client", "stop_with_stdin", "write"]
 
 _STOP = 15.0
+
+
+def write(path: Path, value: Any) -> None:
+    """Leave something for the other process."""
+    path.write_bytes(pickle.dumps(value))
+
+
+def read(path: Path) -> Any:
+    """What the other process left there."""
+    return pickle.loads(path.read_bytes())
+
+
+def _start(program: str, told: Path, **options: Any) -> subprocess.Popen[bytes]:
+    sys.stdout.flush()  # it may print, too
+    command = [sys.executable, "-m", f"{__package__}.{program}", os.fspath(told)]
+    return subprocess.Popen(command, start_new_session=True, **options)
 
 
 class OriginProcess:
@@ -22,8 +45,8 @@ class OriginProcess:
     Its stdin is a pipe that we hold: however we end, it sees the end of it and goes too.
 
     Args:
-        backend: the runtime it runs on.
         options: what it is told.
+        folder: where to leave that.
 
     Attributes:
         port: where it listens, on 127.0.0.1.
@@ -33,16 +56,10 @@ class OriginProcess:
         Complaint: it did not start.
     """
 
-    def __init__(self, backend: str, options: OriginOptions) -> None:
-        told = {
-            "backend": backend,
-            "root": str(options.root),
-            "uploads": str(options.uploads),
-            "uvloop": options.uvloop,
-        }
-        command = [sys.executable, "-m", "anywire.cli.demo.origin", json.dumps(told)]
-        # Its own session: Ctrl-C goes to the whole foreground group, and is for us to act upon.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    def __init__(self, options: OriginOptions, folder: Path) -> None:
+        told = folder / "origin"
+        write(told, options)
+        self._process = _start("run_origin", told, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.status: int | None = None
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -67,8 +84,50 @@ class OriginProcess:
         self.status = process.returncode
 
 
-def from_arguments(text: str) -> tuple[str, OriginOptions]:
-    """What :class:`OriginProcess` wrote on the command line: backend and options."""
-    told = json.loads(text)
-    options = OriginOptions(Path(told["root"]), Path(told["uploads"]), told["uvloop"])
-    return told["backend"], options
+def stop_with_stdin() -> None:
+    """In the server's process: the end of stdin is a SIGTERM."""
+
+    def watch() -> None:
+        # Not sys.stdin: its lock would be held while the interpreter ends.
+        while os.read(0, 512):
+            pass
+        if hasattr(signal, "pthread_kill"):
+            main = threading.main_thread().ident  # it may be in a call that only a signal of its own interrupts
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGTERM)
+        else:
+            signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_client(job: Job, folder: Path) -> Result:
+    """Run the demo's client to its end. It prints for itself.
+
+    Args:
+        job: what to do.
+        folder: where to leave that, and where the result is left.
+    """
+    told = folder / "job"
+    write(told, job)
+    with _start("run_client", told, stdin=subprocess.DEVNULL) as process:
+        try:
+            process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        return Result(job.backend, errors=[f"the client's process ended with status {process.returncode}"])
+    result: Result = read(told)
+    return result
+
+
+def end_at_once() -> None:
+    """In the client's process: SIGTERM ends it, wherever it is. What it made is in a folder of the other process."""
+
+    def end(*_: object) -> None:
+        if sys.stdout.isatty():
+            os.write(1, b"\x1b[?25h")  # a progress bar hides the cursor
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGTERM, end)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from rich.box import ROUNDED
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,7 +22,12 @@ _SHOWN_ERRORS = 10
 
 
 class Phase:
-    """One stretch of work; :meth:`advance` is cheap enough to be called for every piece."""
+    """One stretch of work; :meth:`advance` is cheap enough to be called for every piece.
+
+    Attributes:
+        done: how much of it is done.
+        note: what to say of it in the end.
+    """
 
     __slots__ = ("_progress", "_shown", "_step", "_task", "done", "note")
 
@@ -41,16 +46,9 @@ class Phase:
             self._shown = self.done
             self._progress.update(self._task, completed=self.done)
 
-    def finish(self) -> None:
-        """Show where it ended, and take the bar away."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=self.done, refresh=True)
-            self._progress.remove_task(self._task)
-            self._progress.refresh()
-
 
 class Reporter:
-    """Tells what happens. A context manager.
+    """Tells what happens: bars on a terminal, lines everywhere.
 
     Args:
         console: where to; default is stdout.
@@ -60,68 +58,53 @@ class Reporter:
         if console is None:
             console = Console(highlight=False)
             if not console.is_terminal:
-                console = Console(highlight=False, width=120)
-        self.console = console
-        self._progress: Progress | None = None
-        if console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description:<" + str(_LABEL) + "}"),
-                BarColumn(bar_width=None),
-                TaskProgressColumn(),
-                TimeElapsedColumn(),
-                console=console,
-                transient=True,
-                refresh_per_second=8,
-            )
-
-    def __enter__(self) -> Self:
-        if self._progress is not None:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+                console = Console(highlight=False, width=200)
+        self._console = console
 
     def line(self, label: str, text: str) -> None:
         """One line that stays."""
-        self.console.print(f"{label:<{_LABEL}} {text}", markup=False, soft_wrap=True)
+        self._console.print(f"{label:<{_LABEL}} {text}", markup=False, soft_wrap=True)
+
+    def begin(self, backend: str) -> None:
+        """From here on it is about that one."""
+        self._console.print(f"\n{backend}", style="bold", markup=False)
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Phase]:
         """Work of `total` units, bytes or files. Its line, with :attr:`Phase.note`, stays when it is over."""
-        phase = Phase(self._progress, title, total)
         start = time.perf_counter()
-        try:
-            yield phase
-        finally:
-            phase.finish()
-            self.line(title, f"{phase.note or 'not finished'}  {time.perf_counter() - start:.1f} s")
+        with self._bars() as progress:
+            phase = Phase(progress, title, total)
+            try:
+                yield phase
+            finally:
+                if progress is not None:
+                    progress.refresh()
+                self.line(title, f"{phase.note or 'not finished'}  {time.perf_counter() - start:.1f} s")
+
+    def _bars(self) -> AbstractContextManager[Progress | None]:
+        if not self._console.is_terminal:
+            return nullcontext()
+        return Progress(
+            TextColumn("{task.description:<" + str(_LABEL) + "}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=8,
+        )
 
     def table(self, results: Sequence[Result]) -> None:
         """What came of it, a column for each backend, and then every error."""
-        table = Table(title=None)
+        table = Table(box=ROUNDED if self._console.is_terminal else None, padding=(0, 1, 0, 1))
         table.add_column("")
         for result in results:
             table.add_column(result.backend, justify="right")
-        rows: list[tuple[str, list[str]]] = [
-            ("requests", [f"{r.requests:,}" for r in results]),
-            ("sockets opened", [f"{r.sockets:,}" for r in results]),
-            ("reuse rate", [f"{r.reuse:.2%}" for r in results]),
-            ("queued at once, at most", [f"{r.queued:,}" for r in results]),
-            ("files/s down", [f"{r.down.files_per_second:,.0f}" for r in results]),
-            ("files/s up", [f"{r.up.files_per_second:,.0f}" for r in results]),
-            ("stream MB/s down", [f"{r.stream_down.megabytes_per_second:,.0f}" for r in results]),
-            ("stream MB/s up", [f"{r.stream_up.megabytes_per_second:,.0f}" for r in results]),
-            ("client: RSS before stream → peak", [_streaming(r.client) for r in results]),
-            ("server: RSS before stream → peak", [_streaming(r.server) for r in results]),
-            ("peak RSS of all, client / server", [f"{_mib(r.client.peak)} / {_mib(r.server.peak)}" for r in results]),
-            ("seconds", [f"{r.seconds:.1f}" for r in results]),
-            ("errors", [str(len(r.errors)) for r in results]),
-        ]
-        for name, cells in rows:
-            table.add_row(name, *cells)
-        self.console.print(table)
+        for name, cell in _ROWS:
+            table.add_row(name, *map(cell, results))
+        self._console.print()
+        self._console.print(table)
         for result in results:
             for error in result.errors[:_SHOWN_ERRORS]:
                 self.line("error", f"{result.backend}: {error}")
@@ -129,10 +112,28 @@ class Reporter:
                 self.line("error", f"{result.backend}: and {len(result.errors) - _SHOWN_ERRORS} more")
 
 
-def _mib(count: int) -> str:
+def _size(count: int) -> str:
     return human_bytes(count) if count else "unknown"
 
 
-def _streaming(memory: Memory) -> str:
-    mark = "" if memory.growth < MEMORY_BOUND else " !"
-    return f"{_mib(memory.before)} → {_mib(memory.after)} (+{human_bytes(memory.growth)}){mark}"
+def _growth(memory: Memory) -> str:
+    return f"+{human_bytes(memory.growth)}{'' if memory.growth < MEMORY_BOUND else ' !'}"
+
+
+_ROWS: list[tuple[str, Callable[[Result], str]]] = [
+    ("requests through one Agent", lambda r: f"{r.requests:,}"),
+    ("sockets opened", lambda r: f"{r.sockets:,}"),
+    ("reuse rate", lambda r: f"{r.reuse:.2%}"),
+    ("queued at once, at most", lambda r: f"{r.queued:,}"),
+    ("files/s down", lambda r: f"{r.down.files_per_second:,.0f}"),
+    ("files/s up", lambda r: f"{r.up.files_per_second:,.0f}"),
+    ("stream MB/s down", lambda r: f"{r.stream_down.megabytes_per_second:,.0f}"),
+    ("stream MB/s up", lambda r: f"{r.stream_up.megabytes_per_second:,.0f}"),
+    ("client memory while streaming", lambda r: _growth(r.client)),
+    ("server memory while streaming", lambda r: _growth(r.server)),
+    ("client memory at most", lambda r: _size(r.client.peak)),
+    ("server memory at most", lambda r: _size(r.server.peak)),
+    ("checks passed", lambda r: f"{r.passed} of {r.steps}"),
+    ("seconds", lambda r: f"{r.seconds:.1f}"),
+    ("errors", lambda r: str(len(r.errors))),
+]

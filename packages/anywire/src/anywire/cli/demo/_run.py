@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from .._complaint import Complaint
 from .._words import human_bytes
 from ._job import MEMORY_BOUND, Job, Material, OriginOptions, Result
-from ._memory import peak_memory
-from ._process import OriginProcess
+from ._process import OriginProcess, run_client
 from ._report import Reporter
 from ._stream import stream_digest
 from ._tree import Tree, digests
@@ -33,44 +31,33 @@ def prepare(tree: Tree, size: int, reporter: Reporter) -> Material:
     return Material(tree, known, size, stream)
 
 
-def run(
-    backend: str,
-    client: Callable[[Job, Result, Reporter], None],
-    material: Material,
-    sockets: int,
-    uvloop: bool,
-    reporter: Reporter,
-) -> Result:
-    """Run the whole job on one backend.
+def run(backend: str, material: Material, sockets: int, uvloop: bool) -> Result:
+    """Run the whole job on one backend, server and client each in a process of its own.
 
     Args:
         backend: its name.
-        client: the driver's part.
         material: the input.
         sockets: ``max_sockets`` of the Agent.
         uvloop: run on uvloop.
-        reporter: hears of everything.
 
     Raises:
         Complaint: the server did not start, or the disk is full.
     """
-    result = Result(backend)
     start = time.perf_counter()
     try:
-        with tempfile.TemporaryDirectory(prefix="anywire-demo-") as folder:
-            mirror, uploads = Path(folder, "mirror"), Path(folder, "uploads")
+        with tempfile.TemporaryDirectory(prefix="anywire-demo-") as name:
+            folder = Path(name)
+            mirror, uploads = folder / "mirror", folder / "uploads"
             mirror.mkdir()
             uploads.mkdir()
-            with OriginProcess(backend, OriginOptions(material.tree.root, uploads, uvloop)) as origin:
-                reporter.line(backend, f"server on 127.0.0.1:{origin.port}, a process of its own")
-                client(Job(backend, material, sockets, uvloop, origin.port, mirror, uploads), result, reporter)
+            with OriginProcess(OriginOptions(backend, material.tree.root, uploads, uvloop), folder) as origin:
+                result = run_client(Job(backend, material, sockets, uvloop, origin.port, mirror, uploads), folder)
             if origin.status:
                 result.errors.append(f"the server's process ended with status {origin.status}")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Complaint(f"no space left in {tempfile.gettempdir()}; set TMPDIR to a folder with more") from None
         raise
-    result.client.peak = peak_memory()
     result.seconds = time.perf_counter() - start
     for name, memory in (("client", result.client), ("server", result.server)):
         if memory.growth >= MEMORY_BOUND:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from random import Random
 
 __all__ = ["PIECE", "stream", "stream_digest"]
@@ -20,9 +21,15 @@ _POOL = 1 << 20
 _STEP = 4099
 
 
+@cache
+def _pool() -> bytes:
+    # Kept: making it takes several times as much memory, which would be taken for a cost of streaming.
+    return Random(_SEED).randbytes(_POOL + PIECE)
+
+
 def stream(size: int) -> Iterator[bytes]:
     """The pieces of the stream of `size` bytes."""
-    pool = Random(_SEED).randbytes(_POOL + PIECE)
+    pool = _pool()
     index = 0
     while size > 0:
         offset = index * _STEP % _POOL

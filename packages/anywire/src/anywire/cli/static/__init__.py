@@ -19,15 +19,17 @@ from __future__ import annotations
 
 from ._answer import PIECE, Answer, FileChanged, plain_answer
 from ._digest import content_digest
-from ._site import Site
+from ._site import Answering, Site
 from ._target import BadTarget, quote_path, split_target
-from ._upload import Upload, storage_answer
+from ._upload import Receiver, Upload, storage_answer
 
 __all__ = [
     "PIECE",
     "Answer",
+    "Answering",
     "BadTarget",
     "FileChanged",
+    "Receiver",
     "Site",
     "Upload",
     "content_digest",

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from anywire.core import http_date
 
@@ -25,15 +25,25 @@ from ._listing import Entry, render_listing
 from ._ranges import ByteRange, multipart, select_ranges
 from ._target import BadTarget, Target, split_target
 from ._types import content_type
-from ._upload import Upload, storage_answer
+from ._upload import Receiver, Upload, storage_answer
 
-__all__ = ["Site"]
+__all__ = ["Answering", "Site"]
 
 _INDEX = "index.html"
 _NOSNIFF = ("X-Content-Type-Options", "nosniff")
 _POLICY = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 # Opening must not wait for a peer if a FIFO took the file's place between the look and the opening.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+class Answering(Protocol):
+    """What is served: it decides, a driver moves the bytes."""
+
+    def answer(self, method: str, target: str, headers: Mapping[str, Any], now: float) -> Answer:
+        """See :meth:`Site.answer`."""
+
+    def receive(self, target: str, headers: Mapping[str, Any], now: float) -> Receiver | Answer:
+        """See :meth:`Site.receive`."""
 
 
 class Site:

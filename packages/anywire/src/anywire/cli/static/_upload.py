@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -18,13 +19,45 @@ from typing import Any, Self
 from ._answer import Answer, plain_answer
 from ._digest import ALGORITHMS, parse_digest
 
-__all__ = ["Upload", "storage_answer"]
+__all__ = ["Receiver", "Upload", "storage_answer"]
 
 _CHUNK = 1 << 20
 
 
-class Upload:
-    """One body on its way into a file. A context manager: leaving it without :meth:`finish` leaves no trace.
+class Receiver(ABC):
+    """What takes a request body. A context manager: leaving it without :meth:`finish` leaves no trace."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Take a piece of the body.
+
+        Raises:
+            OSError: it cannot be stored; :func:`storage_answer` says what to answer.
+        """
+
+    @abstractmethod
+    def finish(self, trailers: Mapping[str, Any]) -> Answer:
+        """The body is complete.
+
+        Args:
+            trailers: of the request, names in lower case.
+
+        Raises:
+            OSError: as :meth:`write`.
+        """
+
+    def abort(self) -> None:  # noqa: B027  # nothing to do unless there is a trace
+        """Leave no trace. Harmless after :meth:`finish`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abort()
+
+
+class Upload(Receiver):
+    """One body on its way into a file.
 
     Args:
         path: the file to be; its folder exists.
@@ -45,11 +78,7 @@ class Upload:
         self._fd = os.open(self._temporary, flags, 0o666)
 
     def write(self, data: bytes) -> None:
-        """Take a piece of the body.
-
-        Raises:
-            OSError: it cannot be stored; :func:`storage_answer` says what to answer.
-        """
+        """Take a piece of the body. Errors as :meth:`Receiver.write`."""
         self._hash.update(data)
         view = memoryview(data)
         while view:
@@ -93,17 +122,11 @@ class Upload:
         return digest.digest()
 
     def abort(self) -> None:
-        """Leave no trace. Harmless after :meth:`finish` stored the file."""
+        """Remove the temporary file, unless :meth:`finish` has made it the target."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
             self._temporary.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.abort()
 
 
 def storage_answer(error: OSError) -> Answer:
