@@ -1,4 +1,4 @@
-"""SecureFeed over memory: two of them, joined by their ciphertext."""
+"""SecureFeed over memory: two of them, joined by their ciphertext. And the sessions of agents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import trustme
 
-from anywire.core import RawStream
+from anywire.core import FOREVER, RawStream, TimedOut
+from anywire.core._sessions import SecurePool, Sessions, SessionSlot
 from anywire.core.facade import SecureFeed
 
 
@@ -17,18 +18,32 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+def both(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A client's context and a server's."""
+    asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(asks)
+    answers = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(answers)
+    return asks, answers
+
+
 class Pair:
     """A client's and a server's SecureFeed, each before a raw stream."""
 
-    def __init__(self, authority: trustme.CA, name: str = "localhost") -> None:
-        asks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        authority.configure_trust(asks)
-        answers = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(answers)
+    def __init__(
+        self,
+        authority: trustme.CA,
+        name: str = "localhost",
+        *,
+        contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
+        slot: SessionSlot | None = None,
+        limit: float = 0.0,
+    ) -> None:
+        asks, answers = self.contexts = contexts or both(authority)
         nowhere: Any = None  # no pump: bytes are carried by hand
         self.inner = RawStream(nowhere), RawStream(nowhere)
-        self.client = SecureFeed(ssl, asks, self.inner[0], server_side=False, server_name=name)
-        self.server = SecureFeed(ssl, answers, self.inner[1], server_side=True)
+        self.client = SecureFeed(ssl, asks, self.inner[0], server_side=False, server_name=name, slot=slot)
+        self.server = SecureFeed(ssl, answers, self.inner[1], server_side=True, limit=limit)
 
     def carry(self, piece: int = 65536) -> None:
         """Ciphertext to and fro, `piece` bytes at a time, until nothing is left."""
@@ -107,3 +122,162 @@ def test_garbage_after_the_handshake_is_a_loss(authority: trustme.CA) -> None:
     pair = Pair(authority).connected()
     pair.client.receive_data(b"\x17\x03\x03\x00\x04junk")
     assert pair.inner[0].eof and pair.inner[0].error is not None
+
+
+def test_nothing_counts_behind_a_goodbye(authority: trustme.CA) -> None:
+    """RFC 8446 section 6.1; and what a peer goes on to send must not pile up."""
+    pair = Pair(authority).connected()
+    pair.server.say_goodbye()
+    late = pair.server.data_to_send()
+    pair.client.receive_data(late)
+    assert pair.inner[0].take() == b"" and not pair.client.truncated
+    for _ in range(3):
+        pair.client.receive_data(bytes(1000))
+    assert not pair.client._incoming.pending
+    assert pair.inner[0].error is None
+
+
+def test_a_fin_without_a_goodbye_says_so(authority: trustme.CA) -> None:
+    """RFC 9112 section 9.8."""
+    pair = Pair(authority).connected()
+    pair.inner[1].send(b"all there is")
+    pair.carry()
+    pair.client.receive_eof()
+    assert pair.inner[0].take() == b"all there is"
+    assert pair.inner[0].take() == b"" and pair.client.truncated
+
+
+def test_a_reset_is_not_an_end(authority: trustme.CA) -> None:
+    """What was decrypted before it is passed on, and then the loss, never an orderly end."""
+    pair = Pair(authority).connected()
+    pair.inner[1].send(b"part")
+    pair.client.decrypt(pair.server.data_to_send())
+    assert pair.client.pending and pair.inner[0].take() is None
+    ends: list[str] = []
+
+    class Watched(RawStream):
+        def receive_eof(self) -> None:
+            ends.append("eof")
+
+    nowhere: Any = None
+    pair.client.feed = watched = Watched(nowhere)
+    pair.client.receive_lost(ConnectionResetError(104, "reset"))
+    assert watched.take() == b"part"
+    assert not ends and watched.error is not None
+
+
+def test_what_is_held_is_not_lost(authority: trustme.CA) -> None:
+    pair = Pair(authority).connected()
+    pair.inner[1].send(b"last")
+    pair.server.say_goodbye()
+    pair.client.decrypt(pair.server.data_to_send())
+    assert pair.client.pending and pair.client.ended
+    assert pair.inner[0].take() is None
+    pair.client.pass_on()
+    assert pair.inner[0].take() == b"last"
+    assert pair.inner[0].take() == b""
+
+
+def test_tls_within_tls(authority: trustme.CA) -> None:
+    """An https origin through an https proxy: both goodbyes are said, the inner one first."""
+    outer = Pair(authority).connected()
+    inner = Pair(authority)
+    outer.client.feed, outer.server.feed = inner.client, inner.server
+    inner.client.shake_hands()
+    outer.carry(5)
+    assert inner.client.established and inner.server.established
+    inner.inner[0].send(b"through")
+    outer.client.say_goodbye()
+    outer.carry()
+    assert inner.inner[1].take() == b"through"
+    assert inner.inner[1].take() == b""
+    assert inner.server.ended and outer.server.ended
+
+
+def test_the_clock_of_a_handshake(authority: trustme.CA) -> None:
+    """It runs from the first look; afterwards the feed's clock counts."""
+    pair = Pair(authority, limit=60.0)
+    assert pair.client.next_deadline(5.0) == FOREVER
+    assert pair.server.next_deadline(5.0) == 65.0
+    assert pair.server.next_deadline(20.0) == 65.0
+    pair.server.handle_deadline(64.9)
+    assert pair.server.shaking
+    pair.server.handle_deadline(65.0)
+    assert isinstance(pair.server.error, TimedOut)
+    done = Pair(authority, limit=60.0)
+    done.server.next_deadline(0.0)
+    done.connected()
+    done.server.handle_deadline(100.0)
+    assert done.server.error is None and done.server.next_deadline(100.0) == FOREVER
+
+
+# ---------------------------------------------------------------- sessions
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_is_kept_offered_and_dropped(authority: trustme.CA, version: str) -> None:
+    """MOD-72, MOD-73."""
+    contexts = both(authority)
+    contexts[1].maximum_version = getattr(ssl.TLSVersion, version)
+    sessions = Sessions(10)
+
+    def connect(name: str, contexts: tuple[ssl.SSLContext, ssl.SSLContext] = contexts) -> Pair:
+        pair = Pair(authority, contexts=contexts, slot=SessionSlot(sessions, name)).connected()
+        pair.inner[1].send(b"hello")
+        pair.carry()
+        assert pair.inner[0].take() == b"hello"
+        return pair
+
+    assert not connect("a").client.ssl_object.session_reused
+    assert len(sessions) == 1
+    pair = connect("a")
+    assert pair.client.ssl_object.session_reused
+    assert not connect("b").client.ssl_object.session_reused
+    assert not connect(
+        "a", both(authority)
+    ).client.ssl_object.session_reused  # another context: it may verify otherwise
+    connect("a").client.receive_lost(ConnectionResetError(104, "reset"))
+    assert not connect("a").client.ssl_object.session_reused
+
+
+def test_a_failed_handshake_drops_the_session(authority: trustme.CA) -> None:
+    contexts = both(authority)
+    sessions = Sessions(10)
+    sessions.keep("a", contexts[0], None)
+    pair = Pair(authority, "elsewhere", contexts=contexts, slot=SessionSlot(sessions, "a"))
+    pair.client.shake_hands()
+    pair.carry()
+    assert pair.client.error is not None
+    assert len(sessions) == 0
+
+
+def test_sessions_are_bounded() -> None:
+    """MOD-73: the name that came first goes first."""
+    sessions = Sessions(2)
+    context = object()
+    for name in ("a", "b", "a", "c"):
+        sessions.keep(name, context, name)
+    assert [sessions.find(name, context) for name in "abc"] == [None, "b", "c"]
+    nothing = Sessions(0)
+    nothing.keep("a", context, "a")
+    assert len(nothing) == 0
+
+
+def test_the_limit_can_be_changed() -> None:
+    """MOD-68."""
+
+    class Plain:
+        def __init__(self, **options: Any) -> None:
+            self.options = options
+
+    class Pool(SecurePool, Plain):
+        options: dict[str, Any]
+
+    pool = Pool(max_cached_sessions=1)
+    assert pool.options == {"default_port": 443, "protocol": "https:"}
+    assert pool.session_slot("a") is not None
+    pool.max_cached_sessions = 0
+    assert pool.session_slot("a") is None
+    with pytest.raises(ValueError, match="max_cached_sessions"):
+        pool.max_cached_sessions = -1
+    assert Pool().max_cached_sessions == 100

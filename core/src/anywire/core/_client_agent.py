@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ._lease import Lease
     from ._options import RequestOptions
     from ._request import ClientRequest
+    from ._sessions import SessionSlot
 
 __all__ = ["ClientAgent"]
 
@@ -114,6 +115,10 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if made.get("socket_path"):
             made["path"] = made["socket_path"]
         return made
+
+    def session_slot(self, name: str) -> SessionSlot | None:
+        """Where the TLS session of a new connection called `name` is kept: nowhere."""
+        return None
 
     def add_request(self, request: ClientRequest, options: RequestOptions) -> None:
         """Decide about a new request: it gets a lease (AGT-20). Called by ``request()``."""

@@ -30,6 +30,7 @@ from ._pump import FOREVER
 
 if TYPE_CHECKING:
     from ._pump import Feed
+    from ._sessions import SessionSlot
 
 __all__ = ["SecureFeed", "hand_over", "shaken"]
 
@@ -46,6 +47,7 @@ class SecureFeed:
         server_side: we accept.
         server_name: whom a client wants to speak with.
         limit: seconds that the handshake may take; 0 is no limit.
+        slot: of a client: where its session is kept.
 
     Attributes:
         feed: may be replaced.
@@ -59,11 +61,13 @@ class SecureFeed:
         "_due",
         "_ended",
         "_incoming",
+        "_kept",
         "_limit",
         "_outgoing",
         "_pieces",
         "_pump",
         "_said_goodbye",
+        "_slot",
         "_ssl",
         "_told",
         "error",
@@ -82,12 +86,18 @@ class SecureFeed:
         server_side: bool,
         server_name: str | None = None,
         limit: float = 0.0,
+        slot: SessionSlot | None = None,
     ) -> None:
         self._ssl = ssl
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._slot = slot
         self.ssl_object = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
+            self._incoming,
+            self._outgoing,
+            server_side=server_side,
+            server_hostname=server_name,
+            session=None if slot is None else slot.find(context),
         )
         self.feed = feed
         self._pump: Any = None
@@ -98,7 +108,7 @@ class SecureFeed:
         self.truncated = False
         self._pieces: list[bytes] = []
         self._ended = self._told = False
-        self._said_goodbye = False
+        self._kept = self._said_goodbye = False
 
     def attach(self, pump: Any) -> None:
         """Stand between `pump` and the feed from here on; within the TLS that is there, if there is."""
@@ -120,12 +130,26 @@ class SecureFeed:
             self.ssl_object.do_handshake()
         except (self._ssl.SSLWantReadError, self._ssl.SSLWantWriteError):
             if self._ended:
-                self.error = ConnectionResetError(errno.ECONNRESET, "connection closed in the TLS handshake")
+                self._failed(_closed_early())
         except OSError as error:
-            self.error = error
+            self._failed(error)
         else:
             self.established = True
+            if self._slot is not None and self.ssl_object.version() != "TLSv1.3":
+                self._keep_session(self._slot)
         self._answer()
+
+    def _failed(self, error: OSError) -> None:
+        self.error = error
+        if self._slot is not None:
+            self._slot.drop()
+
+    def _keep_session(self, slot: SessionSlot) -> None:
+        """TLS 1.3 servers give them when they like, most do with their first words; others with the handshake."""
+        session = self.ssl_object.session
+        if session is not None and (session.has_ticket or session.id):
+            self._kept = True
+            slot.keep(self.ssl_object.context, session)
 
     def _answer(self) -> None:
         """TLS may have something to say by itself: its handshake, an alert, new keys."""
@@ -158,11 +182,14 @@ class SecureFeed:
             self._ended = True
         except self._ssl.SSLWantReadError:
             pass
-        except (self._ssl.SSLZeroReturnError, self._ssl.SSLEOFError):
+        except self._ssl.SSLZeroReturnError:
             self._ended = True
         except OSError as error:
-            self.error = ConnectionResetError(errno.ECONNRESET, f"TLS failed: {error}")
-            self.error.__cause__ = error
+            failure = ConnectionResetError(errno.ECONNRESET, f"TLS failed: {error}")
+            failure.__cause__ = error
+            self._failed(failure)
+        if self._slot is not None and not self._kept and self.ssl_object.session.has_ticket:
+            self._keep_session(self._slot)
 
     def pass_on(self) -> None:
         """Feed what was decrypted."""
@@ -198,9 +225,11 @@ class SecureFeed:
 
     def receive_lost(self, error: OSError | None) -> None:
         """The transport is gone."""
-        self._ended = True
+        self._ended = self._told = True
         if self.shaking:
-            self.error = error or ConnectionResetError(errno.ECONNRESET, "connection closed in the TLS handshake")
+            self._failed(error or _closed_early())
+        elif error is not None and self._slot is not None:
+            self._slot.drop()
         self.pass_on()
         self.feed.receive_lost(error)
 
@@ -255,6 +284,10 @@ class SecureFeed:
             self.feed.handle_deadline(now)
         elif self.shaking and now >= self.next_deadline(now):
             self.error = TimedOut("TLS handshake took too long", phase="tls")
+
+
+def _closed_early() -> OSError:
+    return ConnectionResetError(errno.ECONNRESET, "connection closed in the TLS handshake")
 
 
 def shaken(pump: Any, secure: SecureFeed) -> OSError | None:

@@ -24,6 +24,7 @@ from ._secure import SecureFeed
 
 if TYPE_CHECKING:
     from ._client_connection import ClientConnection
+    from ._sessions import SessionSlot
 
 __all__ = ["client_context", "client_feed", "server_context"]
 
@@ -57,7 +58,12 @@ def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
 
 
 def client_feed(
-    ssl: Any, tempfile: Any, options: Mapping[str, Any], name: str, connection: ClientConnection
+    ssl: Any,
+    tempfile: Any,
+    options: Mapping[str, Any],
+    name: str,
+    connection: ClientConnection,
+    slot: SessionSlot | None,
 ) -> SecureFeed:
     """What a new client connection speaks TLS through.
 
@@ -68,6 +74,7 @@ def client_feed(
         name: the TLS server name. ``""`` says none (MOD-69), and the host is verified. OpenSSL sends no address as a
             name; a host's name it sends, for without it nothing could be verified.
         connection: gets the plaintext.
+        slot: where its session is kept.
 
     Raises:
         ArgumentValueError: as :func:`client_context`; or `name` can be no host's.
@@ -75,7 +82,7 @@ def client_feed(
     context = client_context(ssl, tempfile, options)
     name = name or options["host"]
     try:
-        connection.secure = SecureFeed(ssl, context, connection, server_side=False, server_name=name)
+        connection.secure = SecureFeed(ssl, context, connection, server_side=False, server_name=name, slot=slot)
     except ValueError as error:
         raise ArgumentValueError(f"Not a TLS server name: {name!r}", code="ERR_INVALID_ARG_VALUE") from error
     return connection.secure

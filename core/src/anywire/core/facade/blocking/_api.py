@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..._checks import check_size
 from ..._client_agent import ClientAgent
 from ..._options import check_agent, request_arguments, request_options
 from ..._server_options import server_arguments
+from ..._sessions import SecurePool
 from ..._settings import SETTINGS
 from ._client import ClientRequest
 from ._server import Server
@@ -50,14 +50,8 @@ class Agent(ClientAgent):
         self.destroy()
 
 
-class SecureAgent(Agent):
+class SecureAgent(SecurePool, Agent):
     """A pool of connections for ``https:`` requests (MOD-68). TLS options are keyword arguments."""
-
-    def __init__(self, *, max_cached_sessions: int = 100, **options: Any) -> None:
-        options.setdefault("default_port", 443)
-        options.setdefault("protocol", "https:")
-        super().__init__(**options)
-        self.max_cached_sessions = check_size(max_cached_sessions, "max_cached_sessions") or 0
 
 
 class Api:

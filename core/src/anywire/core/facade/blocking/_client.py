@@ -366,7 +366,8 @@ class ClientRequest(_request.ClientRequest):
         secure = None
         if options.protocol == "https:":
             name = server_name(options, self.get_header("host"))
-            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection)
+            slot = None if agent is None or self._lease is None else agent.session_slot(self._lease.name)
+            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
         create = options.create_connection if agent is None else agent.create_connection
         if create is None:
             handle = drive(runtime, wanted, connecting)
