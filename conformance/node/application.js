@@ -214,16 +214,26 @@ class Application {
     if (special) return yield* special.call(this, target, given, byName, text);
     if (typeof target[camel(method)] !== 'function') throw new NotInNode(method);
     if (byName.trailers) target.addTrailers(byName.trailers);
+    if (byName.headers) given.push(byName.headers);
     const value = target[camel(method)](...given);
-    if (WAITING.has(method)) yield rest(text);
+    if (WAITING.has(method)) yield* this.handedOver(target, rest(text));
     return value;
+  }
+
+  /** A call that waits ends with the error that ends its request meanwhile. */
+  *handedOver(target, wait) {
+    const state = this.states.get(target);
+    const before = state && state.error;
+    yield wait;
+    if (state && state.error !== before) throw state.error;
   }
 
   *call_write(target, given, byName, text) {
     const value = target.write(...given);
     let drained = value || target.destroyed || target.finished;
     if (!drained) target.once('drain', () => { drained = true; }).once('close', () => { drained = true; });
-    yield { what: text, poll: () => drained };
+    const gone = () => target.socket && target.socket.destroyed;
+    yield* this.handedOver(target, { what: text, poll: () => drained || gone() });
     return value;
   }
 
@@ -332,7 +342,8 @@ class Application {
   value(value) {
     if (typeof value === 'string') return value === 'PORT' ? this.world.port : value.replace(/PORT/g, this.world.port);
     if (Array.isArray(value)) return value.map((each) => this.value(each));
-    if (typeof value !== 'object' || value === null) return value;
+    if (value === null) return undefined; // Python's None
+    if (typeof value !== 'object') return value;
     if ('$bytes' in value) return Buffer.from(value.$bytes, 'latin1');
     if ('$repeat' in value) return value.$repeat[0].repeat(value.$repeat[1]);
     if ('$inf' in value) return Infinity;
@@ -360,7 +371,7 @@ class Application {
   watch(target, label, event) {
     const seen = (...args) => this.log.add(`${label} ${describeEvent(event, args)}`);
     if (event !== 'data' && event !== 'readable') {
-      target.on(camel(event), seen);
+      target.prependListener(camel(event), seen); // when it is emitted, before Node itself acts on it
       return;
     }
     const emit = target.emit; // a listener would start the flow

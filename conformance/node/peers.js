@@ -79,6 +79,7 @@ class Peer {
         this.take();
         this.items.push([verb, '']);
         this.socket.destroy();
+        this.ended = verb;
         yield { what: verb, poll: () => true };
       } else {
         yield { what: verb, poll: () => this.ended !== '', forced: () => false };

@@ -39,7 +39,7 @@ function* serve(world, { program, peers }, application) {
   yield* application.join(Object.keys(application.tasks));
   yield { what: '', poll: () => application.handling === 0 };
   let closed = !server.listening;
-  server.close(() => { closed = true; });
+  if (!closed) server.close(() => { closed = true; });
   yield { what: 'close of the server', poll: () => closed };
 }
 
@@ -59,7 +59,7 @@ function* request(world, { program, peers, listener }, application) {
   world.port = server.address().port;
   yield* application.perform(program.main, application.scope);
   yield* application.join(Object.keys(application.tasks));
-  yield rest('');
+  yield { what: '', poll: () => world.flows.every(({ name, peer }) => peer || name === 'main') };
   world.log.frozen = true;
   for (const each of application.requests) each.destroy();
   for (const each of [...application.agents, application.http.globalAgent]) each.destroy();

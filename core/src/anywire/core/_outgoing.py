@@ -414,6 +414,7 @@ class OutgoingMessage(Emitter):
     def _finish(self) -> None:
         self._writable_finished = True
         if self._listeners is not None:
+            self.emit("prefinish")
             self.emit("finish")
 
     # ---------------------------------------------------------------- for the two kinds

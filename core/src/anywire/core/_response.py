@@ -220,6 +220,7 @@ class ServerResponse(OutgoingMessage):
             return  # ended without a socket: it goes out when there is one
         self._writable_finished = True
         if self._listeners is not None or self.req._listeners is not None:
+            self.emit("prefinish")
             self.emit("finish")
             self._connection.response_finished(self)
 

@@ -193,11 +193,14 @@ class Server(Emitter):
     # ---------------------------------------------------------------- what connections ask
 
     def timed_out(self, connection: ServerConnection) -> bool:
-        """A connection was silent for too long (SRV-56). Returns True if it was destroyed."""
+        """A connection was silent for too long (SRV-56). Returns True if it was destroyed.
+
+        As the page says, a listener of the request counts as long as it is not answered (MSG-36).
+        """
         socket = connection.user_socket()
         message, response = connection.message, connection.response
         heard = False
-        if message is not None and not message.complete:
+        if message is not None and (response is not None or not message.complete):
             heard = message.emit("timeout", socket)
         if response is not None:
             heard = response.emit("timeout", socket) or heard
