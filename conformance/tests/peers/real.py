@@ -15,7 +15,11 @@ from typing import IO
 
 import pytest
 
+from anywire.conformance.errors import UsageError
+from anywire.conformance.goldens import find_node
+
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 RUNTIMES = ("asyncio", "trio", "sync", "gevent")
 
 NGINX = """\
@@ -120,3 +124,13 @@ def front(kind: str, back: int, folder: Path) -> Iterator[int]:
     arguments = ["-c", str(config), "-p", str(folder)] if kind == "nginx" else ["-db", "-f", str(config)]
     with child([program, *arguments], port):
         yield port
+
+
+def node(version: str) -> str:
+    """The path of Node 13.14.0, as npm sets it up for the goldens, or of any other; else the test is skipped."""
+    if version == "any":
+        return tool("node")
+    try:
+        return str(find_node(None, ROOT / ".node"))
+    except UsageError as error:
+        pytest.skip(str(error))
