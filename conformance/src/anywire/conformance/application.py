@@ -6,15 +6,18 @@ the names of the moment mean: the objects that were made, and in a handler its `
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Final
 
-from .backends import Backend, drive, settle
+from .backends import Backend, drive, leave, settle
 from .errors import ScenarioError
 from .language import Operation, Program, Section
 from .observing import Log, describe_error, describe_event, shown
 from .peers import Signals
+from .things import Aborter, GivenError, Sink
 
 __all__ = ["HOOKS", "Application", "Scope"]
 
@@ -38,6 +41,10 @@ _ARGUMENTS: Final = {
     "timeout": ("socket",),
 }
 _SWITCHED: Final = ("req", "socket", "head")
+_OPTIONS: Final = {
+    "keep_alive": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    "no_delay": (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+}
 _ADDRESS: Final = frozenset({"host", "hostname", "port", "socket_path", "create_connection"})
 
 
@@ -126,13 +133,14 @@ class Application:
             target = scope.look_up(operation.path)
             if verb == "read":
                 return target
-            value = await settle(target(*map(self._value, operation.args), **self._named(operation)))
+            args = [self._value(each, scope) for each in operation.args]
+            value = await settle(target(*args, **self._named(operation, scope)))
             if operation.name:
                 self._name(operation.name, value, scope)
             return value
         if verb == "set":
             owner = scope.look_up(operation.path[:-1])
-            setattr(owner, operation.path[-1], self._value(operation.args[0]))
+            setattr(owner, operation.path[-1], self._value(operation.args[0], scope))
             return None
         return await getattr(self, f"_do_{verb}")(operation, scope)
 
@@ -141,8 +149,8 @@ class Application:
         options: dict[str, Any] = {}
         for each in operation.args:
             if isinstance(each, dict):
-                options.update(self._value(each))
-        options.update(self._named(operation))
+                options.update(self._value(each, scope))
+        options.update(self._named(operation, scope))
         if not url and _ADDRESS.isdisjoint(options):
             options.update(host="127.0.0.1", port=self.port)
         if isinstance(options.get("agent"), str):
@@ -158,12 +166,22 @@ class Application:
 
     async def _do_agent(self, operation: Operation, scope: Scope) -> Any:
         options = self._value(operation.args[0]) if operation.args else {}
-        made = self.backend.http.Agent(**options, **self._named(operation))
+        made = self.backend.http.Agent(**options, **self._named(operation, scope))
         self.agents.append(made)
         if operation.name:
             self._name(operation.name, made, scope)
             self._observe_made(operation.name, made)
         return made
+
+    async def _do_aborter(self, operation: Operation, scope: Scope) -> None:
+        self._name(operation.name, Aborter(), scope)
+
+    async def _do_sink(self, operation: Operation, scope: Scope) -> None:
+        self._name(operation.name, Sink(), scope)
+
+    async def _do_standalone(self, operation: Operation, scope: Scope) -> None:
+        request = SimpleNamespace(**self._value(operation.args[0]))
+        self._name(operation.name, self.backend.http.ServerResponse(request), scope)
 
     def _name(self, name: str, value: Any, scope: Scope) -> None:
         scope.names[name] = value
@@ -193,6 +211,19 @@ class Application:
         agent = scope.look_up(operation.path)
         counts = [sum(map(len, each.values())) for each in (agent.sockets, agent.free_sockets, agent.requests)]
         self.log.add("{} sockets {}, free {}, requests {}".format(scope.label(operation.path), *counts))
+
+    async def _do_most(self, operation: Operation, scope: Scope) -> None:
+        name, limit = scope.label(operation.path), int(operation.args[0])
+        value = scope.look_up(operation.path)
+        self.log.add(f"{name} at most {limit}" if value <= limit else f"{name} is {value}")
+
+    async def _do_option(self, operation: Operation, scope: Scope) -> None:
+        name = operation.args[0]
+        sock = scope.look_up(operation.path).connection.pump.info("socket")
+        self.log.add(f"{scope.label(operation.path)} option {name} -> {shown(bool(sock.getsockopt(*_OPTIONS[name])))}")
+
+    async def _do_leave(self, operation: Operation, scope: Scope) -> None:
+        await settle(leave(scope.look_up(operation.path)))
 
     async def _do_signal(self, operation: Operation, scope: Scope) -> None:
         for name in operation.args:
@@ -235,12 +266,12 @@ class Application:
 
     # ---------------------------------------------------------------- values
 
-    def _value(self, value: Any) -> Any:
+    def _value(self, value: Any, scope: Scope | None = None) -> Any:
         """A JSON value with its ``$`` forms and ``PORT`` filled in."""
         if isinstance(value, str):
             return self.port if value == "PORT" else value.replace("PORT", str(self.port))
         if isinstance(value, list):
-            return [self._value(each) for each in value]
+            return [self._value(each, scope) for each in value]
         if not isinstance(value, dict):
             return value
         if "$bytes" in value:
@@ -250,10 +281,16 @@ class Application:
             return text * count
         if "$inf" in value:
             return float("inf")
-        return {self._value(name): self._value(each) for name, each in value.items()}
+        if "$error" in value:
+            return GivenError(*value["$error"])
+        if "$note" in value:
+            return lambda *_: self.log.add(f"note {value['$note']}")
+        if "$name" in value:
+            return (scope or self.scope).look_up(tuple(value["$name"].split(".")))
+        return {self._value(name): self._value(each, scope) for name, each in value.items()}
 
-    def _named(self, operation: Operation) -> dict[str, Any]:
-        return {name: self._value(value) for name, value in operation.named.items()}
+    def _named(self, operation: Operation, scope: Scope) -> dict[str, Any]:
+        return {name: self._value(value, scope) for name, value in operation.named.items()}
 
     # ---------------------------------------------------------------- observers
 

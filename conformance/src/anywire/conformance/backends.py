@@ -101,6 +101,12 @@ async def settle(value: Any) -> Any:
     return await value if inspect.iscoroutine(value) else value
 
 
+def leave(manager: Any) -> Any:
+    """Leave a context manager, of either colour."""
+    out = manager.__aexit__ if hasattr(manager, "__aexit__") else manager.__exit__
+    return out(None, None, None)
+
+
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends.
 

@@ -182,7 +182,7 @@ def trailing(steps: list[Step]) -> list[Step] | None:
     if verbs[-1:] != ["end"] or "eof" in verbs or "send" not in verbs:
         return None
     last = len(verbs) - 1 - verbs[::-1].index("send")
-    if not set(verbs[last + 1 :]) <= {"want", "end"}:
+    if not set(verbs[last + 1 :]) <= {"want", "packet", "end"}:
         return None
     made = list(steps)
     made[last] = Step("send", steps[last].data + _TRAIL)

@@ -14,8 +14,8 @@ Python, in JavaScript for Node. ``conformance/README.md`` is the reference. In s
     task second:                            what runs beside the rest
 
 Arguments are JSON; in place of a value may stand ``{"$bytes": "\u00ff"}`` (octets),
-``{"$repeat": ["x", 1000]}`` (a text so many times) and ``{"$inf": true}``; ``name=JSON``
-is an argument by name.
+``{"$repeat": ["x", 1000]}`` (a text so many times) and others (see the
+README); ``name=JSON`` is an argument by name.
 
 A ``peer`` block is what travels on one connection, as bytes::
 
@@ -46,17 +46,17 @@ __all__ = [
     "parse_peer",
 ]
 
-MAKERS: Final = frozenset({"agent", "get", "request"})
+MAKERS: Final = frozenset({"aborter", "agent", "get", "request", "sink", "standalone"})
 """Operations that make a named object."""
 
 CALLS: Final = frozenset(
     """
-    abort add_trailers address append_header clear_timeout close close_all_connections close_idle_connections cork
-    create_server destroy end end_nowait flush_headers get_connections get_header get_header_names get_headers
-    get_name get_raw_header_names has_header listen listener_count pause read receive remove_header response
-    resume send send_eof set_encoding set_header set_headers set_timeout uncork upgraded validate_header_name
-    validate_header_value write write_continue write_early_hints write_head write_header write_information write_nowait
-    write_processing
+    abort add_trailers address append_header assign_socket clear_timeout close close_all_connections
+    close_idle_connections cork create_server destroy detach_socket end end_nowait flush_headers get_connections
+    get_header get_header_names get_headers get_name get_raw_header_names has_header listen listener_count pause pipe
+    read receive remove_header response resume send send_eof set_encoding set_header set_headers set_no_delay
+    set_socket_keep_alive set_timeout uncork upgraded validate_header_name validate_header_value write write_continue
+    write_early_hints write_head write_header write_information write_nowait write_processing
     """.split()
 )
 """Methods that operations may call."""
@@ -68,16 +68,18 @@ ATTRIBUTES: Final = frozenset(
     global_agent headers headers_distinct headers_sent headers_timeout host http_allow_half_open http_version
     http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_connections
     max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets
-    message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark reason
-    remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket
-    socket_path sockets status_code status_message timeout trailers trailers_distinct upgrade url
-    use_chunked_encoding_by_default writable_corked writable_ended writable_finished writable_high_water_mark
+    message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length
+    reason remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket
+    socket_path sockets status_code status_message text timeout trailers trailers_distinct upgrade url
+    use_chunked_encoding_by_default writable writable_corked writable_ended writable_finished writable_high_water_mark
     writable_length writable_object_mode
     """.split()
 )
 """Attributes that operations may read, or write with ``set``."""
 
-_WORDS: Final = frozenset("cancel count join listen note set show signal start try until wait watch".split())
+_WORDS: Final = frozenset(
+    "cancel count join leave listen most note option set show signal start try until wait watch".split()
+)
 _MAKE = re.compile(r"([A-Za-z]\w*) *= *(?=[a-z])")
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _NAMED = re.compile(r"([a-z_]+)=")
@@ -210,7 +212,7 @@ def _statement(operation: Operation, verb: str, rest: str) -> Operation:
         if operation.path[-1] not in ATTRIBUTES:
             raise ValueError(f"{operation.path[-1]!r} is not a word of the language")
         _arguments(operation, value)
-    elif verb in ("watch", "until", "count"):
+    elif verb in ("watch", "until", "count", "leave", "most", "option"):
         path, *operation.args = rest.split()
         operation.path = tuple(path.split("."))
     else:
@@ -244,9 +246,9 @@ class Step:
     """One step of a peer.
 
     Attributes:
-        verb: ``send``, ``want`` (bytes), ``eof``, ``reset``, ``close`` (what the peer does), ``end``, ``gone``,
-            ``cut`` (what must come), ``wait``, ``signal``.
-        data: for ``send`` and ``want``.
+        verb: ``send``, ``want`` (bytes), ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the
+            peer does), ``end``, ``gone``, ``cut`` (what must come), ``wait``, ``signal``.
+        data: for ``send``, ``want`` and ``packet``.
         flag: for ``wait`` and ``signal``.
     """
 
@@ -255,6 +257,7 @@ class Step:
     flag: str = ""
 
 
+_BYTES: Final = {">": "send", "<": "want", "<<": "packet"}
 _STEPS: Final = frozenset({"close", "connect", "cut", "end", "eof", "gone", "reset"})
 
 
@@ -268,8 +271,7 @@ def parse_peer(text: str, where: str) -> list[Step]:
     joins = False
     for number, line in enumerate(text.splitlines(), 1):
         word, _, rest = line.partition(" ")
-        if word in (">", "<"):
-            verb = "send" if word == ">" else "want"
+        if verb := _BYTES.get(word):
             data = unescape(rest)
             if joins and steps[-1].verb == verb:
                 steps[-1].data += data

@@ -105,11 +105,11 @@ def events(setup: Setup, pieces: Iterable[bytes], *, end: bool = False) -> list[
     for piece in pieces:
         log.parser.receive_data(piece)
         if not log.drain():
-            return log.lines
+            return log.dead()
     if end:
         log.parser.receive_eof()
         if not log.drain():
-            return log.lines
+            return log.dead()
     log.finish()
     return log.lines
 
@@ -138,6 +138,17 @@ class _Log:
                 f"error {error.code} at {error.bytes_parsed}, {error.status_hint}, {error.phase}: {error.reason}"
             )
             return False
+
+    def dead(self) -> list[str]:
+        """The log, after making sure that nothing parses behind an error (WIR-107)."""
+        last = len(self.lines) - 1
+        for more in (b"", b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n0\r\n\r\n"):
+            self.parser.receive_data(more)
+            if self.drain() or self.lines[last:] != [self.lines[last]] * 2:
+                self.lines.append("the parser goes on")
+                return self.lines
+            self.lines.pop()
+        return self.lines
 
     def next_piece(self) -> bool:
         piece = self.parser.next_body()

@@ -104,8 +104,8 @@ async def _take(
         for piece in split(step.data.replace(b"PORT", b"%d" % port), variant):
             if not await settle(stream.send(piece)):
                 break  # the application closed; what it said before is still to be read
-    elif verb == "want":
-        await _want(step.data.replace(b"PORT", b"%d" % port), stream, conversation)
+    elif verb in ("want", "packet"):
+        await _want(step.data.replace(b"PORT", b"%d" % port), stream, conversation, whole=verb == "packet")
     elif verb == "eof":
         await settle(stream.send_eof())
     elif verb == "reset":
@@ -121,7 +121,7 @@ async def _take(
         await _want_end(verb, stream, conversation)
 
 
-async def _want(template: bytes, stream: Any, conversation: Conversation) -> None:
+async def _want(template: bytes, stream: Any, conversation: Conversation, *, whole: bool) -> None:
     parts = template.split(b"<D>")
     wanted = _ANY.join(parts)
     conversation.wanted += wanted
@@ -139,6 +139,8 @@ async def _want(template: bytes, stream: Any, conversation: Conversation) -> Non
         conversation.seen += data
         if not _agrees(parts, got):
             raise _Mismatch("other bytes came")
+        if whole and len(got) < len(wanted) and getattr(stream, "packets", False):
+            raise _Mismatch("the right bytes came, but not in one packet")
 
 
 def _agrees(parts: list[bytes], got: bytes) -> bool:

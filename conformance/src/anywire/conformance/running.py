@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from .application import Application
-from .backends import Backend, settle
+from .backends import Backend, leave, settle
 from .cases import PARSER_ROLES, TRAILING, Case, trailing
 from .language import Step
 from .observing import Log, compare, describe_error
@@ -167,9 +167,9 @@ class _Run:
         except Exception as error:
             self.problems.append(f"the application failed: {describe_error(error)}")
         except BaseException:
-            await settle(_leave(server))  # cut short: nothing may be left
+            await settle(leave(server))  # cut short: nothing may be left
             raise
-        await settle(_leave(server))
+        await settle(leave(server))
         application.log.freeze()
 
     def _start_peer(self, steps: list[Step]) -> None:
@@ -268,11 +268,6 @@ class _Run:
 
 def _enter(manager: Any) -> Any:
     return manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
-
-
-def _leave(manager: Any) -> Any:
-    leave = manager.__aexit__ if hasattr(manager, "__aexit__") else manager.__exit__
-    return leave(None, None, None)
 
 
 def difference(what: str, expected: list[str], seen: list[str]) -> str:

@@ -118,7 +118,9 @@ class World:
 
 
 class Stream:
-    """A connection of a peer."""
+    """A connection of a peer. What was sent in one packet is received in one."""
+
+    packets = True
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

@@ -10,6 +10,7 @@ before it closed is often in it (ASK-28).
 from __future__ import annotations
 
 import errno
+import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,21 @@ CLOSE_TIMEOUT = 5.0
 """Seconds a peer that does not read may delay :meth:`Pump.close`."""
 
 
+class Options:
+    """What a kernel's socket would remember of ``setsockopt``."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[int, int], int] = {}
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """Remember."""
+        self._values[level, option] = value
+
+    def getsockopt(self, level: int, option: int) -> int:
+        """What was set, 0 if nothing was."""
+        return self._values.get((level, option), 0)
+
+
 class Pump:
     """See ``anywire.core.facade.awaiting.AwaitingPump`` for the contract.
 
@@ -44,7 +60,7 @@ class Pump:
 
     def __init__(self, kernel: Kernel, number: int, name: Any, peer: Any) -> None:
         self._kernel = kernel
-        self._info: dict[str, Any] = {"sockname": name, "peername": peer}
+        self._info: dict[str, Any] = {"sockname": name, "peername": peer, "socket": Options()}
         self._in: Pipe | None = None
         self._out: Pipe | None = None
         self._inbox: deque[bytes] = deque()  # b"" is the FIN
@@ -278,9 +294,10 @@ class Pump:
     # ---------------------------------------------------------------- the rest
 
     def info(self, name: str) -> Any:
-        """``"sockname"``, ``"peername"`` (None once closed), ``"keep_alive"``, or None."""
+        """``"sockname"``, ``"peername"``, ``"socket"`` (its options), ``"keep_alive"``, or None; None once closed."""
         return None if self.closed else self._info.get(name)
 
     def set_tcp_keep_alive(self, delay: float | None) -> None:
         """Noted; there are no probes here."""
         self._info["keep_alive"] = delay
+        self._info["socket"].setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(delay is not None))
