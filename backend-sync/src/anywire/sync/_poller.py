@@ -35,10 +35,10 @@ class Poller:
             self._wanted[fd] = mask
             self._epoll.register(fd, mask | select.EPOLLONESHOT)
 
-    def watch(self, fd: int) -> None:
-        """Tell when the peer hangs up, once; not everywhere."""
+    def watch(self, fd: int, mask: int) -> None:
+        """Tell when the peer hangs up or `mask` says, once; not everywhere."""
         if self._epoll is not None:
-            self.arm(fd, select.EPOLLRDHUP)
+            self.arm(fd, select.EPOLLRDHUP | mask)
 
     def forget(self, fd: int) -> None:
         """`fd` is about to be closed, or to be used by somebody else."""

@@ -128,12 +128,21 @@ class Pump(SocketPump):
             self.post.kick()
 
     def watch(self) -> None:
-        """Notice the peer's end while nobody waits: the crew's poller does, if this pump is a server's."""
+        """Notice the peer's end while nobody waits, and that it takes more: the crew's poller does, of a server's."""
         if self.post is not None:
-            self.post.watch()
+            self.post.watch(select.POLLOUT if self._queue else 0)
 
-    def look_for_end(self) -> None:
-        """The peer hung up while a handler is busy elsewhere: take note, unless something is to be read before that."""
+    def look(self, events: int) -> None:
+        """The peer takes more, or hung up, while a handler is busy elsewhere."""
+        if events & select.POLLOUT:
+            self.take_in(select.POLLOUT)
+        if events & ~select.POLLOUT:
+            self._look_for_end()
+        elif not self.closed:
+            self.watch()
+
+    def _look_for_end(self) -> None:
+        """Take note of it, unless something is to be read before that."""
         with self.lock:
             ended = self._overhear()
         if ended:
@@ -144,9 +153,16 @@ class Pump(SocketPump):
     # ---------------------------------------------------------------- sending and ending
 
     usable = _guarded(SocketPump.usable)
-    flush = _guarded(SocketPump.flush)
     half_close = _guarded(SocketPump.half_close)
     abort = _guarded(SocketPump.abort)
+
+    def flush(self) -> None:
+        """One send for everything that is queued; what the kernel does not take goes out while the handler is busy."""
+        if not self._is_foreign():
+            with self.lock:
+                super().flush()
+            if self._queue:
+                self.watch()
 
     def close(self) -> None:
         """Let what is queued go out, for seconds at most, then close."""

@@ -48,8 +48,8 @@ class CrewPump(BlockingPump, Protocol):
     def take_in(self, events: int) -> None:
         """Read and send what `events` says can be."""
 
-    def look_for_end(self) -> None:
-        """Another thread has it, and the peer seems to have gone: take note if it has."""
+    def look(self, events: int) -> None:
+        """Another thread has it, and what it is watched for happened: the peer has gone, or takes more."""
 
 
 class Crewed(Protocol):
@@ -68,8 +68,8 @@ class Crewed(Protocol):
     def poller(self) -> Any:
         """A new poller.
 
-        It has ``arm(fd, mask)``, which tells once; ``watch(fd)``, which tells when the peer hangs up; ``forget(fd)``;
-        ``poll(due) -> [(fd, events)]`` for one thread at a time; ``wake()`` and ``close()``.
+        It has ``arm(fd, mask)``, which tells once; ``watch(fd, mask)``, which also tells when the peer hangs up;
+        ``forget(fd)``; ``poll(due) -> [(fd, events)]`` for one thread at a time; ``wake()`` and ``close()``.
         """
 
     def accept(self, listener: Any) -> Any:
@@ -181,9 +181,9 @@ class Line(Post):
         deadline = self.pump.feed.next_deadline(crew.runtime.now()) if mine and not self.pump.closed else FOREVER
         crew.kicked(self, mine, deadline)
 
-    def watch(self) -> None:
-        """Tell when the peer hangs up, though a handler has the connection."""
-        self.crew.watch(self)
+    def watch(self, mask: int) -> None:
+        """Tell when the peer hangs up, or of what is in `mask`, though a handler has the connection."""
+        self.crew.watch(self, mask)
 
     def end(self) -> None:
         """The descriptor is about to be closed."""
@@ -289,11 +289,11 @@ class Crew:
                 elif self._roster.too_few(True):
                     self._call_up()
 
-    def watch(self, post: Post) -> None:
+    def watch(self, post: Post, mask: int) -> None:
         """See :meth:`Line.watch`."""
         with self._lock:
             if post.held and self._knows(post):
-                self._poller.watch(post.fd)
+                self._poller.watch(post.fd, mask)
 
     def _enqueue(self, post: Post, events: int = 0) -> None:
         post.held = -1
@@ -309,7 +309,7 @@ class Crew:
                     self._step(post, events)
                 elif isinstance(post, Line) and post.held:
                     if what == END:
-                        post.pump.look_for_end()
+                        post.pump.look(events)
                     else:
                         self._strike(post)
             except BaseException as error:
