@@ -268,7 +268,7 @@ class Connection:
             if error is not None and self.error is None:
                 self.error = error
             self.pump.abort()
-            self.notice()
+        self.notice()  # also of a loss that nobody was told of yet
 
     def notice(self) -> None:
         """Overridden: tell observers what happened while nobody waited."""

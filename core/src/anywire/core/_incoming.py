@@ -51,7 +51,8 @@ class _Rare:
 class IncomingMessage(Emitter):
     """A received request (on a server) or response (on a client): MSG-1 to MSG-48.
 
-    Events: ``data(chunk)``, ``end()``, ``aborted()``, ``close()``, and on servers ``timeout(socket)``.
+    Events: ``data(chunk)``, ``end()``, ``aborted()``, ``error(error)`` behind it, ``close()``, and on servers
+    ``timeout(socket)``.
 
     Attributes:
         complete: the whole message was received and parsed (MSG-8).
@@ -298,6 +299,12 @@ class IncomingMessage(Emitter):
             self._connection.message_consumed(self)
         return b""
 
+    @property
+    def readable_length(self) -> int:
+        """Bytes received and not read yet, those of messages behind this one included (MSG-27)."""
+        waiting = self._connection._parser.buffered if self._connection.message is self else 0
+        return waiting if self._rare is None else waiting + len(self._rare.pushed_back)
+
     def pause(self) -> Self:
         """End a ``resume()`` that is under way after the piece it delivers; reading otherwise pauses by itself."""
         self._paused = True
@@ -306,6 +313,11 @@ class IncomingMessage(Emitter):
     def is_paused(self) -> bool:
         """:meth:`pause` was called, and no ``resume()`` since."""
         return self._paused
+
+    def _piped(self, destination: Any, event: str) -> None:
+        """Tell a destination that has listeners: ``pipe`` and ``unpipe`` (RES-86)."""
+        if isinstance(destination, Emitter):
+            destination.emit(event, self)
 
     def push_back(self, data: bytes) -> None:
         """Give back the end of a piece that was too long; the next read starts with it."""
@@ -351,8 +363,14 @@ class IncomingMessage(Emitter):
             self.emit("aborted")
 
     def _closed(self) -> None:
-        """Nothing more will come of this message: ``close``, once."""
+        """Nothing more will come of this message: ``close``, once; in front of it why, if it was cut (MSG-L3)."""
         if not self._close_seen:
             self._close_seen = True
             if self._listeners is not None:
+                if self.aborted and self.listener_count("error"):
+                    self.emit("error", self._why())
                 self.emit("close")
+
+    def _why(self) -> Exception | None:
+        """What a reader gets who wants more than there is."""
+        return self._connection._why() if self._connection.message is self else self._error

@@ -22,10 +22,11 @@ from ._emitter import Emitter
 from ._errors import ArgumentTypeError, StateError
 from ._header_store import HeaderStore
 from ._serializer import CHUNKED, LAST_CHUNK, NO_BODY, chunk_header, render_last_chunk
+from ._standalone import Loose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Self
+    from typing import NoReturn, Self
 
 __all__ = ["HIGH_WATER_MARK", "OutgoingMessage"]
 
@@ -58,11 +59,12 @@ NOWHERE: Final[list[bytes]] = _Nowhere()
 class _Rare:
     """State that most messages never need."""
 
-    __slots__ = ("corked", "drain_due", "trailers")
+    __slots__ = ("corked", "drain_due", "prefinished", "trailers")
 
     def __init__(self) -> None:
         self.corked = 0
         self.drain_due = False
+        self.prefinished = False
         self.trailers: Any = None
 
 
@@ -184,6 +186,11 @@ class OutgoingMessage(Emitter):
         return self._framing == CHUNKED
 
     # ---------------------------------------------------------------- state
+
+    @property
+    def writable(self) -> bool:
+        """More may be written: neither ended nor destroyed (Node's stays True, RES-65)."""
+        return not (self.writable_ended or self.destroyed)
 
     @property
     def finished(self) -> bool:
@@ -358,6 +365,14 @@ class OutgoingMessage(Emitter):
         render_last_chunk(trailers)  # validates, before anything is sent
         self._make_rare().trailers = trailers
 
+    def pipe(self, destination: Any = None) -> NoReturn:
+        """Not possible: this is the end that is written to (CLI-27, RES-74).
+
+        Raises:
+            StateError: ``ERR_STREAM_CANNOT_PIPE``.
+        """
+        raise StateError("Cannot pipe, not readable", code="ERR_STREAM_CANNOT_PIPE")
+
     def cork(self) -> None:
         """Hold output back until :meth:`uncork` or ``end`` (RES-59). Nests."""
         self._make_rare().corked += 1
@@ -378,12 +393,9 @@ class OutgoingMessage(Emitter):
         pump = None if connection is None else connection.pump
         rare = self._rare
         if pump is None:
-            if self.writable_length < HIGH_WATER_MARK:
-                return True
-            self._make_rare().drain_due = True
-            return False
+            return self._queued()
         if pump.closed or self._sink is NOWHERE:
-            return False
+            return isinstance(connection, Loose) and not connection.lost and self._queued()
         if rare is not None and rare.corked:
             return self.writable_length < HIGH_WATER_MARK
         pump.flush()
@@ -397,9 +409,18 @@ class OutgoingMessage(Emitter):
             self._drained()
         return True
 
+    def _queued(self) -> bool:
+        """There is no transport yet. Returns whether to go on writing (CLI-20, RES-49)."""
+        if self.writable_length < HIGH_WATER_MARK:
+            return True
+        self._make_rare().drain_due = True
+        return False
+
     def _blocked(self) -> None:
         """The transport's queue is full; :meth:`_drained` follows."""
         self._make_rare().drain_due = True
+        if self.writable_ended and self._listeners is not None:
+            self._prefinish()
 
     def _drained(self) -> None:
         """The transport's queue emptied: ``drain`` or ``finish`` is due (RES-49, RES-80)."""
@@ -411,10 +432,17 @@ class OutgoingMessage(Emitter):
             rare.drain_due = False
             self.emit("drain")
 
+    def _prefinish(self) -> None:
+        """The transport has the last byte, though the kernel may not: ``prefinish``, once (CLI-40, RES-78)."""
+        rare = self._make_rare()
+        if not rare.prefinished:
+            rare.prefinished = True
+            self.emit("prefinish")
+
     def _finish(self) -> None:
         self._writable_finished = True
         if self._listeners is not None:
-            self.emit("prefinish")
+            self._prefinish()
             self.emit("finish")
 
     # ---------------------------------------------------------------- for the two kinds

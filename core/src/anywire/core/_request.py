@@ -436,8 +436,9 @@ class ClientRequest(OutgoingMessage):
         connection, message = self._connection, self.res
         if connection is not None and connection.request is self and connection.error is None:
             connection.error = as_ours(error)  # what a reader of the body is told
-            if not isinstance(error, Quiet):
+            if self.aborted or not isinstance(error, Quiet):
                 # Observers hear of an error: then no reader may get the end, although all of it may be here (CLI-82).
+                # abort() drops what was received (CLI-68, CLI-78).
                 connection.receiving = HALF[connection.receiving][FAIL]
         quiet = is_quiet(self, error)
         self._release(connection)

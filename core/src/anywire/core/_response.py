@@ -10,6 +10,7 @@ from ._framing import CHUNKED_OK
 from ._header_store import HeaderStore
 from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage, pairs
 from ._serializer import CONTINUE, PROCESSING, check_status, reason_phrase, render_information, render_response
+from ._standalone import StandaloneRequest, has_message, loose_connection, mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,9 @@ __all__ = ["ServerResponse"]
 class ServerResponse(OutgoingMessage):
     """The response to one request. Made by the server and handed to ``request`` listeners.
 
+    Made by hand it needs no server: from anything with ``method``, ``http_version_major``, ``http_version_minor`` and
+    ``headers``, it is sent over what :meth:`assign_socket` is given (RES-77).
+
     Events: ``finish()``, ``close()``, ``drain()``, ``timeout(socket)``.
 
     Attributes:
@@ -36,7 +40,11 @@ class ServerResponse(OutgoingMessage):
     __slots__ = ("_no_body", "_reason", "req", "status_code")
 
     def __init__(self, req: IncomingMessage) -> None:
-        connection = req._connection
+        try:
+            connection = req._connection
+        except AttributeError:
+            req = StandaloneRequest(req)  # type: ignore[assignment]
+            connection = req._connection
         self._listeners = None
         self._connection = connection
         self._sink = connection._out
@@ -220,7 +228,7 @@ class ServerResponse(OutgoingMessage):
             return  # ended without a socket: it goes out when there is one
         self._writable_finished = True
         if self._listeners is not None or self.req._listeners is not None:
-            self.emit("prefinish")
+            self._prefinish()
             self.emit("finish")
             self._connection.response_finished(self)
 
@@ -232,14 +240,20 @@ class ServerResponse(OutgoingMessage):
         return None if self._writable_finished else self._connection.user_socket()
 
     def assign_socket(self, socket: Any) -> None:
-        """Send over the connection of `socket` (RES-77). A response is made with one; this is for moving it.
+        """Send over `socket` what was written and what will be (RES-77).
+
+        A server's response has its socket already; this is for moving it, and for one without a server.
+
+        Args:
+            socket: a server's socket, or anything with ``write(data)``, which must take all it is given.
 
         Raises:
-            StateError: ``ERR_INTERNAL_ASSERTION``: the connection carries another response, or no request waits there.
+            ArgumentTypeError: it has no ``write()``.
+            StateError: ``ERR_INTERNAL_ASSERTION``: it carries another response, or no request waits there.
         """
-        connection = socket.connection
+        connection = getattr(socket, "connection", None) or loose_connection(self, socket)
         if connection.response not in (None, self):
-            raise StateError("The socket has a message already", code="ERR_INTERNAL_ASSERTION")
+            raise has_message()
         if not connection.unanswered:
             # The next request's client would take it for its own answer (SEC-1).
             raise StateError("No request waits for an answer on the socket", code="ERR_INTERNAL_ASSERTION")
@@ -251,13 +265,21 @@ class ServerResponse(OutgoingMessage):
             self._sink += waiting
             if self.writable_ended:
                 self._message_ended()
-            if waiting:
-                self._flush()
+        if self._listeners is not None:
+            self.emit("socket", socket)
+        self._flush()
 
     def detach_socket(self, socket: Any) -> None:
         """Undo :meth:`assign_socket`: what is written waits until there is a socket again (RES-77)."""
-        if socket.connection.response is self:
-            socket.connection.response = None
+        connection = getattr(socket, "connection", None)
+        if connection is None:
+            connection = self._connection
+            if connection.user_socket() is not socket:
+                return
+            mark(socket, None)
+            connection.socket = None
+        if connection.response is self:
+            connection.response = None
         self._sink = []
 
     @property

@@ -215,7 +215,7 @@ class Server(Emitter):
         if response is not None and response.headers_sent and not response._head:
             # Nothing is ever appended to a started response; a clean end would make it look complete (SRV-35).
             connection.destroy(error)
-        elif error.status_hint and not connection.lost:
+        elif not connection.lost and error.status_hint:  # what destroy() was given may be any exception
             connection.send(canned_response(error.status_hint))
         connection.give_up()
 

@@ -104,6 +104,7 @@ class IncomingMessage(_incoming.IncomingMessage):
             ArgumentTypeError: `destination` has no ``write()`` or no ``end()``.
         """
         check_destination(destination)
+        self._piped(destination, "pipe")
         try:
             async for piece in self:
                 await destination.write(piece)
@@ -111,7 +112,10 @@ class IncomingMessage(_incoming.IncomingMessage):
             if hasattr(destination, "destroy"):
                 destination.destroy()
             raise
-        await destination.end()
+        else:
+            await destination.end()
+        finally:
+            self._piped(destination, "unpipe")
         return destination
 
     async def __aenter__(self) -> Self:

@@ -100,6 +100,7 @@ class IncomingMessage(_incoming.IncomingMessage):
             ArgumentTypeError: `destination` has no ``write()`` or no ``end()``.
         """
         check_destination(destination)
+        self._piped(destination, "pipe")
         try:
             for piece in self:
                 destination.write(piece)
@@ -107,7 +108,10 @@ class IncomingMessage(_incoming.IncomingMessage):
             if hasattr(destination, "destroy"):
                 destination.destroy()
             raise
-        destination.end()
+        else:
+            destination.end()
+        finally:
+            self._piped(destination, "unpipe")
         return destination
 
     def __enter__(self) -> Self:
