@@ -5,6 +5,7 @@
 // happened (see world.js).
 
 const http = require('http');
+const { Writable } = require('stream');
 const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, scaled, write } = require('./names');
 const { describeError, describeEvent, shown } = require('./observing');
 
@@ -29,6 +30,16 @@ const WAITING = new Set([
   'add_information', 'end', 'flush_headers', 'send', 'send_eof', 'write_continue', 'write_early_hints', 'write_information',
   'write_processing',
 ]);
+
+function sink() {
+  const made = new Writable({
+    write(data, encoding, done) {
+      this.text += data.toString('latin1');
+      done();
+    },
+  });
+  return Object.assign(made, { text: '' });
+}
 
 const rest = (what) => ({ what, poll: () => true });
 
@@ -79,7 +90,9 @@ class Application {
   // ---------------------------------------------------------------- operations
 
   *perform(section, scope) {
-    for (const operation of section.operations) {
+    for (const [index, operation] of section.operations.entries()) {
+      const next = section.operations[index + 1];
+      operation.noted = next !== undefined && next.verb === 'note'; // which stands in its callback
       if (operation.verb !== 'watch') this.attachPending();
       const text = this.relabelled(operation, scope);
       let value;
@@ -121,7 +134,7 @@ class Application {
     const { verb, path, args, name } = operation;
     if (verb === 'read') return scope.lookUp(path);
     if (verb === 'set') {
-      write(scope.lookUp(path.slice(0, -1)), path[path.length - 1], this.value(args[0]));
+      write(scope.lookUp(path.slice(0, -1)), path[path.length - 1], this.value(args[0], scope));
       return undefined;
     }
     if (verb === 'call') {
@@ -131,6 +144,8 @@ class Application {
     }
     if (verb === 'request' || verb === 'get') return this.request(operation, scope);
     if (verb === 'agent') return this.agent(operation, scope);
+    if (verb === 'sink') return this.name(name, sink(), scope);
+    if (verb === 'standalone') return this.name(name, new this.http.ServerResponse(options(this.value(args[0]), () => {})), scope);
     const label = scope.label(path);
     if (verb === 'watch') {
       for (const event of args) this.whenThere(path, scope, (target) => this.watch(target, label, event));
@@ -155,6 +170,11 @@ class Application {
       yield* this.join(args.length ? args : Object.keys(this.tasks));
     } else if (verb === 'listen') {
       yield* this.listen();
+    } else if (verb === 'most') {
+      const value = scope.lookUp(path);
+      this.log.add(value <= Number(args[0]) ? `${label} at most ${args[0]}` : `${label} is ${value}`);
+    } else if (verb === 'leave') {
+      yield* this.call_resume(this.states.get(scope.lookUp(path)).response, [], {}, operation.text);
     } else {
       throw new NotInNode(verb);
     }
@@ -175,7 +195,7 @@ class Application {
   }
 
   request({ verb, args, named, name }, scope) {
-    const given = args.map((each) => this.value(each));
+    const given = args.map((each) => this.value(each, scope));
     const plain = (each) => typeof each === 'object' && each !== null && !Array.isArray(each);
     const urls = given.filter((each) => !plain(each));
     const asked = Object.assign({}, ...given.filter(plain), this.named(named));
@@ -205,12 +225,13 @@ class Application {
 
   // ---------------------------------------------------------------- calls
 
-  *call({ path, args, named, text }, scope) {
+  *call({ path, args, named, noted, text }, scope) {
     const method = path[path.length - 1];
     const target = scope.lookUp(path.slice(0, -1));
-    const given = args.map((each) => this.value(each));
-    const byName = this.named(named);
+    const given = args.map((each) => this.value(each, scope));
+    const byName = this.named(named, scope);
     const special = this[`call_${method}`];
+    if (noted && (method === 'write' || method === 'end')) return yield* this.calledBack(target, method, given, text);
     if (special) return yield* special.call(this, target, given, byName, text);
     if (typeof target[camel(method)] !== 'function') throw new NotInNode(method);
     if (byName.trailers) target.addTrailers(byName.trailers);
@@ -226,6 +247,22 @@ class Application {
     const before = state && state.error;
     yield wait;
     if (state && state.error !== before) throw state.error;
+  }
+
+  /** `write` or `end`, until its callback. */
+  *calledBack(target, method, given, text) {
+    let called = false;
+    const value = target[method](...given, () => { called = true; });
+    yield* this.handedOver(target, { what: text, poll: () => called });
+    return value;
+  }
+
+  *call_pipe(source, [destination], byName, text) {
+    const value = source.pipe(destination);
+    let over = value === undefined;
+    destination.once('finish', () => { over = true; }).once('close', () => { over = true; });
+    yield { what: text, poll: () => over || source.aborted };
+    return value;
   }
 
   *call_write(target, given, byName, text) {
@@ -339,19 +376,22 @@ class Application {
 
   // ---------------------------------------------------------------- values
 
-  value(value) {
+  value(value, scope = this.scope) {
     if (typeof value === 'string') return value === 'PORT' ? this.world.port : value.replace(/PORT/g, this.world.port);
-    if (Array.isArray(value)) return value.map((each) => this.value(each));
+    if (Array.isArray(value)) return value.map((each) => this.value(each, scope));
     if (value === null) return undefined; // Python's None
     if (typeof value !== 'object') return value;
     if ('$bytes' in value) return Buffer.from(value.$bytes, 'latin1');
     if ('$repeat' in value) return value.$repeat[0].repeat(value.$repeat[1]);
     if ('$inf' in value) return Infinity;
-    return this.named(value);
+    if ('$error' in value) return Object.assign(new Error(value.$error[1]), { code: value.$error[0] });
+    if ('$note' in value) return () => this.log.add(`note ${value.$note}`);
+    if ('$name' in value) return scope.lookUp(value.$name.split('.'));
+    return this.named(value, scope);
   }
 
-  named(values) {
-    return Object.fromEntries(Object.entries(values).map(([name, each]) => [this.value(name), this.value(each)]));
+  named(values, scope = this.scope) {
+    return Object.fromEntries(Object.entries(values).map(([name, each]) => [this.value(name), this.value(each, scope)]));
   }
 
   // ---------------------------------------------------------------- observers

@@ -58,7 +58,7 @@ class Peer {
 
   *converse() {
     for (const { verb, data, flag } of this.steps) {
-      if (verb === 'want') {
+      if (verb === 'want' || verb === 'packet') {
         yield this.want(data);
         this.take(data.length);
       } else if (verb === 'send') {

@@ -36,7 +36,7 @@ def differences(case: Case, golden: Golden) -> list[str]:
 
 
 def _item(step: Step) -> tuple[str, str]:
-    return {"want": "<", "send": ">"}.get(step.verb, step.verb), step.flag or step.data.decode("latin-1")
+    return {"want": "<", "packet": "<", "send": ">"}.get(step.verb, step.verb), step.flag or step.data.decode("latin-1")
 
 
 def _stamped(line: str) -> tuple[float, str]:
