@@ -29,12 +29,11 @@ ONLY_AWAITING = {
 }
 ONLY_BLOCKING = {
     "Server.step",  # one turn of serve(): a thread is given back while a connection is idle
-    "Server.greet",  # the first of them
 }
 OTHER_ATTRIBUTES = {
     "Api": {"agent_class", "secure_agent_class", "request_class", "server_class"},  # threads have classes of their own
     "ClientRequest": {"async_events"},  # hooks are plain functions
-    "Server": {"async_events", "scope"},  # and there are no structured runtimes here
+    "Server": {"async_events"},
 }
 
 WORDS = [

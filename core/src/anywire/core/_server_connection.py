@@ -230,6 +230,13 @@ class ServerConnection(Connection):
         """The last response is queued: FIN behind it, then read on until the peer's."""
         return self._phase == _LINGER
 
+    def half_close_if_due(self) -> None:
+        """Called before waiting for input."""
+        pump = self.pump
+        if self._phase == _LINGER and not pump.blocked:
+            pump.flush()
+            pump.half_close()
+
     def _linger(self) -> Signal | None:
         if self.receiving == BODY:
             # Who still reads learns that the rest is thrown away (MSG-47, decision 3).
@@ -297,6 +304,11 @@ class ServerConnection(Connection):
     def exchanging(self) -> bool:
         """A request was handed out and its response has not ended."""
         return self.sending == IDLE and self.receiving in (BODY, DONE)
+
+    @property
+    def pending(self) -> bool:
+        """The next event waits for whoever holds the response."""
+        return self.exchanging and not self._lost and self.error is None
 
     @property
     def unanswered(self) -> bool:

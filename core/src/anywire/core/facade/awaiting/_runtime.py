@@ -6,7 +6,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._plans import Address
-from ..._pump import Feed, Pump
+from ..._pump import Feed
+from .. import _runtime
+from .._runtime import Listener
 
 if TYPE_CHECKING:
     from ._server import Server
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AwaitingPump", "Hold", "Listener", "Runtime", "Waiter"]
 
 
-class AwaitingPump(Pump, Protocol):
+class AwaitingPump(_runtime.Pump, Protocol):
     """A pump with the one method that suspends."""
 
     @property
@@ -24,21 +26,12 @@ class AwaitingPump(Pump, Protocol):
         0 where every call of the facade has to be a checkpoint, as in trio; ``wait(-1.0)`` is just that there.
         """
 
-    def set_tcp_keep_alive(self, delay: float | None) -> None:
-        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22); None disables them."""
-
     async def wait(self, due: float) -> None:
         """Park until something happened: input, FIN, error, writable, a deadline, a kick.
 
         Resumes reading if the feed wants it, and arms the timer for the earlier of `due` and
         the feed's own deadline. With `due` in the past it lets others run, takes in what has
         arrived, and returns. Several tasks may wait at once; all are woken. Spurious wake-ups are allowed.
-        """
-
-    def watch(self) -> None:
-        """Somebody listens for the end of this exchange: notice the peer's while nobody waits (SRV-25).
-
-        Does nothing where input is always watched for.
         """
 
 
@@ -66,34 +59,8 @@ class Hold:
             self.cancel()
 
 
-class Listener(Protocol):
-    """A listening socket, or several."""
-
-    def address(self) -> tuple[str, int] | str | None:
-        """What it is bound to: ``(host, port)``, a path, or None once closed."""
-
-    def stop(self) -> None:
-        """Accept no more, now."""
-
-
-class Runtime(Protocol):
-    """One event loop. Everything a facade needs that a core must not have.
-
-    Attributes:
-        ssl, tempfile: the modules.
-    """
-
-    @property
-    def ssl(self) -> Any: ...
-
-    @property
-    def tempfile(self) -> Any: ...
-
-    def now(self) -> float:
-        """Seconds on a monotonic clock; the one all deadlines are on."""
-
-    def report(self, message: str, error: BaseException) -> None:
-        """Tell whoever looks after this loop about an error that nobody waits for."""
+class Runtime(_runtime.Runtime, Protocol):
+    """One event loop, as far as it waits; the base class has the rest."""
 
     def waiter(self) -> Waiter:
         """A new waiter."""
@@ -109,17 +76,8 @@ class Runtime(Protocol):
     ) -> list[Address]:
         """Name to addresses. Raises OSError."""
 
-    def attempt(self, address: Address, local_address: str | None) -> Any:
-        """Start connecting, without waiting. Returns a handle; raises OSError."""
-
     async def race(self, handles: Sequence[Any], seconds: float | None) -> list[tuple[Any, OSError | None]]:
         """Wait for one of `handles` to be decided; ``[]`` when `seconds` ran out first."""
-
-    def discard(self, handle: Any) -> None:
-        """Close a handle, now."""
-
-    def adopt(self, candidate: Any) -> Any:
-        """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
 
     async def open(self, handle: Any, feed: Feed) -> AwaitingPump:
         """Make a connected handle a pump for `feed`. Owns the handle from now on.

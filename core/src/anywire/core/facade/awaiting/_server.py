@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from ... import _server
 from ..._connection import CLOSED_EVENT
-from ..._errors import ConnectionLost, StateError, listen_error
-from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
-from ..._incoming import UPGRADED
 from ..._pump import FOREVER
-from ..._server_options import listen_options
-from ..._tls import server_context
+from .. import _server
+from .._server import IDLE_GRACE, SPECIAL
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
@@ -20,15 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..._server_connection import ServerConnection
-    from ..._server_options import ServerOptions
-    from ._runtime import AwaitingPump, Listener, Runtime
 
 __all__ = ["Server"]
-
-_SPECIAL = EXPECT_CONTINUE | EXPECT_OTHER | UPGRADE
-
-IDLE_GRACE = 1.0
-"""Seconds that ``close(grace)`` leaves idle connections for a request that is already on its way (ASK-47)."""
 
 
 class Server(_server.Server):
@@ -37,24 +26,11 @@ class Server(_server.Server):
     An async context manager: leaving it closes the server with :attr:`grace`.
     """
 
-    __slots__ = ("_closed", "_ended", "_listener", "_runtime", "grace", "scope", "secure")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        options: ServerOptions,
-        runtime: Callable[[], Runtime],
-        wall_clock: Callable[[], float],
-        *,
-        secure: bool = False,
-    ) -> None:
-        super().__init__(options, wall_clock, IncomingMessage, ServerResponse)
-        self.secure = secure
-        self._runtime = runtime
-        self._listener: Listener | None = None
-        self._closed: Any = None
-        self.scope: Any = None
-        self._ended = False
-        self.grace: float | None = 10.0
+    message_class = IncomingMessage
+    response_class = ServerResponse
+    socket_class = Socket
 
     # ---------------------------------------------------------------- listening
 
@@ -91,59 +67,23 @@ class Server(_server.Server):
             ArgumentTypeError, ArgumentValueError: ``ERR_SOCKET_BAD_PORT`` and the like.
             ConnectError: binding failed: ``EADDRINUSE``, ``EACCES``, …; also emitted as ``error`` if anybody listens.
         """
-        if self._listener is not None:
-            raise StateError(
-                "Listen method has been called more than once without closing.", code="ERR_SERVER_ALREADY_LISTEN"
-            )
-        options = listen_options(
-            port,
-            host,
-            path=path,
-            backlog=backlog,
-            fd=fd,
-            sock=sock,
-            ipv6_only=ipv6_only,
-            readable_all=readable_all,
-            writable_all=writable_all,
-            callback=callback,
-        )
-        runtime = self._runtime()
-        if self.secure:
-            self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
-        self.draining = self._ended = False
+        options = self._where(port, host, path, backlog, fd, sock, ipv6_only, readable_all, writable_all, callback)
         try:
-            self._listener = await runtime.listen(self, options)
+            listener = await self._runtime().listen(self, options)
         except OSError as error:
-            failure = listen_error(error, path=options.path, host=options.host, port=options.port)
-            if self.listener_count("error"):
-                self.emit("error", failure)
-            raise failure from error
-        if callback is not None:
-            self.once("listening", callback)
-        self.emit("listening")
+            raise self._cannot_listen(error, options) from error
+        self._listens(listener, callback)
         return self
-
-    @property
-    def listening(self) -> bool:
-        """Accepting connections."""
-        return self._listener is not None
-
-    def address(self) -> tuple[str, int] | str | None:
-        """``(host, port)``, the path of a Unix socket, or None when not listening (SRV-85)."""
-        return None if self._listener is None else self._listener.address()
 
     async def serve_forever(self) -> None:
         """Serve until the server is closed, or the task is cancelled, which closes it with :attr:`grace`."""
-        runtime = self._runtime()
-        if self._listener is None and not self.connections:
-            raise StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
-        waiter = runtime.waiter()
+        self._check_running()
+        waiter = self._runtime().waiter()
         self.once("close", waiter.wake)
         try:
             await waiter.wait(FOREVER)
-        except BaseException:
+        finally:
             self.off("close", waiter.wake)
-            raise
 
     async def close(self, grace: float | None = None, callback: Callable[..., object] | None = None) -> Self:
         """Stop accepting, let exchanges finish, and return when every connection is gone (SRV-87 to SRV-90).
@@ -156,83 +96,32 @@ class Server(_server.Server):
                 (idle connections then end with ``keep_alive_timeout``, as in Node).
             callback: a one-time ``close`` listener; gets an error if the server was not running.
         """
-        if self._listener is None and not self.draining:
-            error = StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
-            if callback is not None:
-                callback(error)
-                return self
-            raise error
-        if callback is not None:
-            self.once("close", callback)
-        runtime = self._runtime()
-        listener, self._listener = self._listener, None
-        self.draining = True
-        if listener is not None:
-            listener.stop()
-        if grace is not None:
-            await self._drain(runtime, grace)
-        else:
-            await self._gone(runtime, FOREVER)
+        if self._begin_close(callback):
+            if grace is not None:
+                await self._drain(grace)
+            await self._gone(FOREVER)
         return self
 
-    async def _drain(self, runtime: Runtime, grace: float) -> None:
-        start = runtime.now()
+    async def _drain(self, grace: float) -> None:
+        start = self._runtime().now()
         try:
-            await self._gone(runtime, start + min(grace, IDLE_GRACE))
+            await self._gone(start + min(grace, IDLE_GRACE))
             self.close_idle_connections()
-            await self._gone(runtime, start + grace)
+            await self._gone(start + grace)
         finally:
-            # A handler that waits for something else would otherwise outlive its server.
-            for connection in list(self.connections):
-                self._destroy(connection)
-                if connection.served and connection.cancel is not None:
-                    connection.cancel()
-        await self._gone(runtime, FOREVER)
+            self._end_all()
 
-    async def _gone(self, runtime: Runtime, due: float) -> None:
+    async def _gone(self, due: float) -> None:
         """Wait until no connection is left, or until `due`."""
-        while self.connections and runtime.now() < due:
-            waiter = runtime.waiter()
-            self._closed = waiter
-            await waiter.wait(due)
+        while self.connections and self._runtime().now() < due:
+            with self._closing() as waiter:
+                await waiter.wait(due)
         self._check_closed()
 
-    def _check_closed(self) -> None:
-        if self._listener is None and self.draining and not self.connections:
-            self.draining = False
-            self._ended = True
-            self.emit("close")
-
-    def close_idle_connections(self) -> None:
-        """Close connections that carry no request now (SRV-L4)."""
-        for connection in list(self.connections):
-            if not connection.exchanging and not connection.half_close_due:
-                self._destroy(connection)
-
-    def close_all_connections(self) -> None:
-        """Abort every connection (SRV-L4)."""
-        for connection in list(self.connections):
-            self._destroy(connection)
-
-    def _destroy(self, connection: ServerConnection) -> None:
-        """Destroy one of several: a listener of one that raises must not spare the others (SEC-40)."""
-        try:
-            connection.destroy()
-        except Exception as error:
-            self._runtime().report("A listener raised while its connection was closed", error)
-
-    def get_connections(self, callback: Callable[[None, int], object] | None = None) -> int:
-        """How many connections are open (SRV-92)."""
-        count = len(self.connections)
-        if callback is not None:
-            callback(None, count)
-        return count
-
     async def __aenter__(self) -> Self:
-        scope = self._runtime().server_scope(self)
+        self.scope = scope = self._runtime().server_scope(self)
         if scope is not None:
             await scope.__aenter__()
-            self.scope = scope
         return self
 
     async def __aexit__(
@@ -240,57 +129,29 @@ class Server(_server.Server):
     ) -> bool | None:
         if self.scope is not None:
             return await self.scope.__aexit__(kind, error, traceback)  # type: ignore[no-any-return]
-        if self._listener is not None or self.connections:
+        if self._running:
             await self.close(self.grace)
         return None
 
     # ---------------------------------------------------------------- one connection
-
-    def socket_for(self, connection: ServerConnection) -> Socket:
-        """The user-visible transport."""
-        if connection.socket is None:
-            connection.socket = Socket(connection, self)
-        return connection.socket  # type: ignore[no-any-return]
-
-    def admit(self, pump: AwaitingPump) -> ServerConnection | None:
-        """A transport was accepted: its connection, or None if ``max_connections`` says no (SRV-46)."""
-        if self._ended:  # accepted before, and told only now: nobody would ever close it (ASK-47)
-            pump.abort()
-            return None
-        if self.max_connections and len(self.connections) >= self.max_connections:
-            try:
-                if self._listeners is not None:
-                    self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
-            finally:
-                pump.abort()
-            return None
-        return self.begin(pump, self._runtime().ssl)
 
     async def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
         pump: Any = connection.pump
         connection.served = True
         try:
-            if connection.secure is not None and not await self._shake_hands(connection, pump):
-                return
-            if self.listener_count("connection"):
-                self.emit("connection", self.socket_for(connection))
-            await self._exchanges(connection, pump)
-            if not connection.switched:
-                await self._farewell(pump)
+            if connection.secure is None or await self._shake_hands(connection, pump):
+                if self.listener_count("connection"):
+                    self.emit("connection", self.socket_for(connection))
+                await self._exchanges(connection, pump)
+                if not connection.switched:
+                    await self._farewell(pump)
         except BaseException as error:
-            connection.destroy()
+            self._broke(connection, error)
             if not isinstance(error, Exception):
                 raise
-            self._runtime().report("Error while serving a connection", error)
         finally:
-            self.connections.discard(connection)
-            if not connection.switched:
-                pump.close()
-            if self.draining:
-                if self._closed is not None:
-                    self._closed.wake()
-                self._check_closed()
+            self._over(connection)
 
     async def _shake_hands(self, connection: ServerConnection, pump: Any) -> bool:
         """TLS before anything else; who fails is told apart and dropped without a word (MOD-77)."""
@@ -307,9 +168,7 @@ class Server(_server.Server):
         while True:
             event = next_event()
             if event is None:
-                if connection.half_close_due and not pump.blocked:
-                    pump.flush()
-                    pump.half_close()
+                connection.half_close_if_due()
                 await pump.wait(FOREVER)
             elif isinstance(event, IncomingMessage):
                 if not event.complete or connection.idle_timeout:
@@ -319,94 +178,51 @@ class Server(_server.Server):
                     continue  # answered, and ready for the next
                 if connection.switched:
                     return
-                while connection.exchanging and not connection.lost and connection.error is None:
+                while connection.pending:
                     connection.parked = True
                     await pump.wait(FOREVER)
                 connection.parked = False
             elif event is CLOSED_EVENT:
                 return
             else:
-                await self._client_error(connection, event)
+                await self._client_error(connection, event, pump)
 
     async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
-        response: Any = self.server_response_class(request)
-        connection.response = response
+        connection.response = response = self.server_response_class(request)
+        event: str = "request"
+        args: tuple[Any, ...] = (request, response)
         try:
-            if request._flags & _SPECIAL or request._first == "CONNECT":
-                await self._special(connection, request, response)
-            else:
-                for listener in self.take_listeners("request"):
-                    result: Any = listener(request, response)
-                    if result is not None and hasattr(result, "__await__"):
-                        await result
+            if request._flags & SPECIAL or request._first == "CONNECT":
+                event, args = self._special(connection, request, response)
+            for listener in self.take_listeners(event):
+                result: Any = listener(*args)
+                if result is not None and hasattr(result, "__await__"):
+                    await result
         except Exception as error:
-            # What the peer did, a handler may let pass through; anything else somebody should hear of.
-            if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):
-                self._runtime().report(f"Error in a handler for {request.method} {request.url!r}", error)
-            if connection.switched:
-                self.socket_for(connection).destroy()
-            else:
-                self.answer_failure(response, error)
+            self._handler_failed(connection, request, response, error)
 
-    async def _call(self, event: str, *args: Any) -> bool:
-        listeners = self.take_listeners(event)
-        for listener in listeners:
+    async def _client_error(self, connection: ServerConnection, error: Any, pump: Any) -> None:
+        """Tell `client_error` listeners, if there are any, and leave the transport to them."""
+        socket = self._client_failed(connection, error)
+        if socket is not None:
+            await self._call("client_error", error, socket)
+            while not pump.closed:
+                await pump.wait(FOREVER)
+            connection.receive_lost(None)  # the stream had the pump, so nobody told the connection
+
+    async def _call(self, event: str, *args: Any) -> None:
+        for listener in self.take_listeners(event):
             result: Any = listener(*args)
             if result is not None and hasattr(result, "__await__"):
                 await result
-        return bool(listeners)
-
-    async def _special(self, connection: ServerConnection, request: IncomingMessage, response: ServerResponse) -> None:
-        """Expect, Upgrade and CONNECT (SRV-19 to SRV-24, SRV-67 to SRV-74)."""
-        flags = request._flags
-        event = "connect" if request._first == "CONNECT" else "upgrade" if flags & UPGRADE else ""
-        if event and self.listener_count(event):
-            socket = self.socket_for(connection)
-            connection.response = None
-            head = connection.switch()
-            request._flags |= UPGRADED
-            request.complete = True
-            socket._detach()
-            self.connections.discard(connection)
-            await self._call(event, request, socket, head)
-            return
-        if event == "connect":
-            connection.destroy()
-            return
-        if flags & EXPECT_CONTINUE:
-            if await self._call("check_continue", request, response):
-                return
-            response.write_continue_nowait()
-        elif flags & EXPECT_OTHER:
-            if not await self._call("check_expectation", request, response):
-                self.answer_expectation(response)
-            return
-        await self._call("request", request, response)
-
-    async def _client_error(self, connection: ServerConnection, error: Any) -> None:
-        """Malformed input, a timeout, a lost connection (SRV-31 to SRV-40)."""
-        if not self.listener_count("client_error"):
-            self.answer_error(connection, error)
-            connection.pump.flush()
-            return
-        socket = self.socket_for(connection)
-        if not connection.lost:
-            # What is wrong was received; what is sent from here on is the listener's own.
-            connection.give_up()
-            socket._detach()
-        await self._call("client_error", error, socket)
-        pump: Any = connection.pump
-        while not pump.closed:
-            await pump.wait(FOREVER)
-        connection.receive_lost(None)  # the stream had the pump, so nobody told the connection
 
     async def _farewell(self, pump: Any) -> None:
         """Let the last bytes go out, for as long as a slow reader may take."""
-        runtime = self._runtime()
+        now = self._runtime().now
         pump.flush()
-        due = runtime.now() + self.linger_timeout
-        while pump.unsent and not pump.closed and runtime.now() < due:
+        due = now() + self.linger_timeout
+        while pump.unsent and not pump.closed and now() < due:
             await pump.wait(due)
         if pump.unsent:
             pump.abort()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._plans import Address
-from ..._pump import Feed, Pump
+from ..._pump import Feed
+from .. import _runtime
 
 if TYPE_CHECKING:
     from ._client import Connecting
@@ -15,11 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["BlockingPump", "Listener", "Runtime", "Waiter"]
 
 
-class BlockingPump(Pump, Protocol):
+class BlockingPump(_runtime.Pump, Protocol):
     """A pump with the one method that blocks."""
-
-    def set_tcp_keep_alive(self, delay: float | None) -> None:
-        """Enable TCP keep-alive probes after `delay` seconds of silence (ASK-22); None disables them."""
 
     def wait(self, due: float) -> None:
         """Block until something happened: input, FIN, error, writable, a deadline, a kick.
@@ -27,12 +25,6 @@ class BlockingPump(Pump, Protocol):
         Resumes reading if the feed wants it, and arms the timer for the earlier of `due` and
         the feed's own deadline. With `due` in the past it lets others run, takes in what has
         arrived, and returns. Several threads may wait at once; all are woken. Spurious wake-ups are allowed.
-        """
-
-    def watch(self) -> None:
-        """Somebody listens for the end of this exchange: notice the peer's while nobody waits (SRV-25).
-
-        Does nothing where input is always watched for.
         """
 
 
@@ -46,37 +38,15 @@ class Waiter(Protocol):
         """Sleep until woken or until `due`. Spurious wake-ups are allowed."""
 
 
-class Listener(Protocol):
+class Listener(_runtime.Listener, Protocol):
     """A listening socket, or several."""
-
-    def address(self) -> tuple[str, int] | str | None:
-        """What it is bound to: ``(host, port)``, a path, or None once closed."""
-
-    def stop(self) -> None:
-        """Accept no more, now. Connections go on."""
 
     def finish(self) -> None:
         """The last connection is gone: leave nothing running."""
 
 
-class Runtime(Protocol):
-    """All threads of a process, or one gevent hub. Everything a facade needs that a core must not have.
-
-    Attributes:
-        ssl, tempfile: the modules.
-    """
-
-    @property
-    def ssl(self) -> Any: ...
-
-    @property
-    def tempfile(self) -> Any: ...
-
-    def now(self) -> float:
-        """Seconds on a monotonic clock; the one all deadlines are on."""
-
-    def report(self, message: str, error: BaseException) -> None:
-        """Tell whoever looks after this process about an error that nobody waits for."""
+class Runtime(_runtime.Runtime, Protocol):
+    """All threads of a process, or one gevent hub, as far as it blocks; the base class has the rest."""
 
     def waiter(self) -> Waiter:
         """A new waiter."""
@@ -92,19 +62,10 @@ class Runtime(Protocol):
     ) -> list[Address]:
         """Name to addresses. Raises OSError."""
 
-    def attempt(self, address: Address, local_address: str | None) -> Any:
-        """Start connecting, without waiting. Returns a handle; raises OSError."""
-
     def race(
         self, handles: Sequence[Any], seconds: float | None, connecting: Connecting
     ) -> list[tuple[Any, OSError | None]]:
         """Wait for one of `handles` to be decided; ``[]`` when `seconds` ran out first."""
-
-    def discard(self, handle: Any) -> None:
-        """Close a handle, now."""
-
-    def adopt(self, candidate: Any) -> Any:
-        """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
 
     def open(self, handle: Any, feed: Feed) -> BlockingPump:
         """Make a connected handle a pump for `feed`. Owns the handle from now on.

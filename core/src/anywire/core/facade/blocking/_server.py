@@ -1,17 +1,13 @@
-"""Server with the methods that wait, and the loop that serves one connection."""
+"""Server with the methods that block, and the loop that serves one connection."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ... import _server
 from ..._connection import CLOSED_EVENT
-from ..._errors import ConnectionLost, StateError, listen_error
-from ..._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
-from ..._incoming import UPGRADED
 from ..._pump import FOREVER
-from ..._server_options import listen_options
-from ..._tls import server_context
+from .. import _server
+from .._server import IDLE_GRACE, SPECIAL
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
@@ -20,15 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..._server_connection import ServerConnection
-    from ..._server_options import ServerOptions
-    from ._runtime import BlockingPump, Listener, Runtime, Waiter
 
 __all__ = ["Server"]
-
-_SPECIAL = EXPECT_CONTINUE | EXPECT_OTHER | UPGRADE
-
-IDLE_GRACE = 1.0
-"""Seconds that ``close(grace)`` leaves idle connections for a request that is already on its way (ASK-47)."""
 
 
 class Server(_server.Server):
@@ -37,24 +26,13 @@ class Server(_server.Server):
     A context manager: leaving it closes the server with :attr:`grace`.
     """
 
-    __slots__ = ("_closed", "_listener", "_runtime", "grace", "secure")
+    __slots__ = ()
 
-    async_events: ClassVar[frozenset[str]] = frozenset()
+    async_events: ClassVar[frozenset[str]] = frozenset()  # hooks are plain functions
 
-    def __init__(
-        self,
-        options: ServerOptions,
-        runtime: Callable[[], Runtime],
-        wall_clock: Callable[[], float],
-        *,
-        secure: bool = False,
-    ) -> None:
-        super().__init__(options, wall_clock, IncomingMessage, ServerResponse)
-        self.secure = secure
-        self._runtime = runtime
-        self._listener: Listener | None = None
-        self._closed: list[Waiter] = []
-        self.grace: float | None = 10.0
+    message_class = IncomingMessage
+    response_class = ServerResponse
+    socket_class = Socket
 
     # ---------------------------------------------------------------- listening
 
@@ -91,59 +69,24 @@ class Server(_server.Server):
             ArgumentTypeError, ArgumentValueError: ``ERR_SOCKET_BAD_PORT`` and the like.
             ConnectError: binding failed: ``EADDRINUSE``, ``EACCES``, …; also emitted as ``error`` if anybody listens.
         """
-        if self._listener is not None:
-            raise StateError(
-                "Listen method has been called more than once without closing.", code="ERR_SERVER_ALREADY_LISTEN"
-            )
-        options = listen_options(
-            port,
-            host,
-            path=path,
-            backlog=backlog,
-            fd=fd,
-            sock=sock,
-            ipv6_only=ipv6_only,
-            readable_all=readable_all,
-            writable_all=writable_all,
-            callback=callback,
-        )
-        runtime = self._runtime()
-        if self.secure:
-            self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
-        self.draining = False
+        options = self._where(port, host, path, backlog, fd, sock, ipv6_only, readable_all, writable_all, callback)
         try:
-            self._listener = runtime.listen(self, options)
+            listener = self._runtime().listen(self, options)
         except OSError as error:
-            failure = listen_error(error, path=options.path, host=options.host, port=options.port)
-            if self.listener_count("error"):
-                self.emit("error", failure)
-            raise failure from error
-        if callback is not None:
-            self.once("listening", callback)
-        self.emit("listening")
+            raise self._cannot_listen(error, options) from error
+        self._listens(listener, callback)
         return self
-
-    @property
-    def listening(self) -> bool:
-        """Accepting connections."""
-        return self._listener is not None
-
-    def address(self) -> tuple[str, int] | str | None:
-        """``(host, port)``, the path of a Unix socket, or None when not listening (SRV-85)."""
-        return None if self._listener is None else self._listener.address()
 
     def serve_forever(self) -> None:
         """Serve until the server is closed, or the task is cancelled, which closes it with :attr:`grace`."""
-        runtime = self._runtime()
-        if self._listener is None and not self.connections:
-            raise StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
-        waiter = runtime.waiter()
+        self._check_running()
+        waiter = self._runtime().waiter()
         self.once("close", waiter.wake)
         try:
-            while self._listener is not None or self.connections:
+            while self._running:
                 waiter.wait(FOREVER)
         except KeyboardInterrupt:
-            if self._listener is not None or self.connections:
+            if self._running:
                 self.close(self.grace)
         finally:
             self.off("close", waiter.wake)
@@ -159,74 +102,31 @@ class Server(_server.Server):
                 (idle connections then end with ``keep_alive_timeout``, as in Node).
             callback: a one-time ``close`` listener; gets an error if the server was not running.
         """
-        if self._listener is None and not self.draining:
-            error = StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
-            if callback is not None:
-                callback(error)
-                return self
-            raise error
-        if callback is not None:
-            self.once("close", callback)
-        runtime = self._runtime()
-        listener, self._listener = self._listener, None
-        self.draining = True
-        if listener is not None:
-            listener.stop()
-        if grace is not None:
-            self._drain(runtime, grace)
-        else:
-            self._gone(runtime, FOREVER)
-        if listener is not None:
-            listener.finish()
+        listener: Any = self._listener
+        if self._begin_close(callback):
+            if grace is not None:
+                self._drain(grace)
+            self._gone(FOREVER)
+            if listener is not None:
+                listener.finish()
         return self
 
-    def _drain(self, runtime: Runtime, grace: float) -> None:
-        start = runtime.now()
+    def _drain(self, grace: float) -> None:
+        start = self._runtime().now()
         try:
-            self._gone(runtime, start + min(grace, IDLE_GRACE))
+            self._gone(start + min(grace, IDLE_GRACE))
             self.close_idle_connections()
-            self._gone(runtime, start + grace)
+            self._gone(start + grace)
         finally:
-            # A handler that waits for something else would otherwise outlive its server.
-            for connection in list(self.connections):
-                connection.destroy()
-                if connection.served and connection.cancel is not None:
-                    connection.cancel()
-        self._gone(runtime, FOREVER)
+            self._end_all()
 
-    def _gone(self, runtime: Runtime, due: float) -> None:
+    def _gone(self, due: float) -> None:
         """Wait until no connection is left, or until `due`."""
-        waiter = runtime.waiter()
-        self._closed.append(waiter)
-        try:
-            while self.connections and runtime.now() < due:
-                waiter.wait(due)
-        finally:
-            self._closed.remove(waiter)
+        while self.connections and self._runtime().now() < due:
+            with self._closing() as waiter:
+                if self.connections:  # the last one may have gone before there was a waiter
+                    waiter.wait(due)
         self._check_closed()
-
-    def _check_closed(self) -> None:
-        if self._listener is None and self.draining and not self.connections:
-            self.draining = False
-            self.emit("close")
-
-    def close_idle_connections(self) -> None:
-        """Close connections that carry no request now (SRV-L4)."""
-        for connection in list(self.connections):
-            if not connection.exchanging and not connection.half_close_due:
-                connection.destroy()
-
-    def close_all_connections(self) -> None:
-        """Abort every connection (SRV-L4)."""
-        for connection in list(self.connections):
-            connection.destroy()
-
-    def get_connections(self, callback: Callable[[None, int], object] | None = None) -> int:
-        """How many connections are open (SRV-92)."""
-        count = len(self.connections)
-        if callback is not None:
-            callback(None, count)
-        return count
 
     def __enter__(self) -> Self:
         return self
@@ -234,25 +134,10 @@ class Server(_server.Server):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._listener is not None or self.connections:
+        if self._running:
             self.close(self.grace)
 
     # ---------------------------------------------------------------- one connection
-
-    def socket_for(self, connection: ServerConnection) -> Socket:
-        """The user-visible transport."""
-        if connection.socket is None:
-            connection.socket = Socket(connection, self)
-        return connection.socket  # type: ignore[no-any-return]
-
-    def admit(self, pump: BlockingPump) -> ServerConnection | None:
-        """A transport was accepted: its connection, or None if ``max_connections`` says no (SRV-46)."""
-        if self.max_connections and len(self.connections) >= self.max_connections:
-            if self._listeners is not None:
-                self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
-            pump.abort()
-            return None
-        return self.begin(pump, self._runtime().ssl)
 
     def serve(self, connection: ServerConnection) -> None:
         """Serve one connection to its end. Run by the backend, once per accepted transport."""
@@ -262,9 +147,9 @@ class Server(_server.Server):
         while going:
             try:
                 pump.wait(FOREVER)
-            except BaseException:
-                connection.destroy()
-                self._over(connection, pump)
+            except BaseException as error:
+                self._broke(connection, error)
+                self._over(connection)
                 raise
             going = self.step(connection)
 
@@ -275,26 +160,27 @@ class Server(_server.Server):
             True: call again when something happened. False: it is over and forgotten.
         """
         pump: Any = connection.pump
+        going = False
         try:
             if connection.secure is not None and connection.secure.shaking:
-                return True
-            greeted = connection.greeted or self._greet(connection)
-            if greeted and not self._exchanges(connection, pump):
-                return True
-            if not connection.switched:
-                self._farewell(connection, pump)
-        except Exception as error:
-            connection.destroy()
-            self._runtime().report("Error while serving a connection", error)
-        except BaseException:
-            connection.destroy()
-            self._over(connection, pump)
-            raise
-        self._over(connection, pump)
-        return False
+                going = True
+            else:
+                greeted = connection.greeted or self._greet(connection)
+                if greeted and not self._exchanges(connection, pump):
+                    going = True
+                elif not connection.switched:
+                    self._farewell(pump)
+        except BaseException as error:
+            self._broke(connection, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            if not going:
+                self._over(connection)
+        return going
 
     def _greet(self, connection: ServerConnection) -> bool:
-        """The first step. Who failed to shake hands is dropped without a word (MOD-77)."""
+        """The first step. Who failed to shake hands is told apart and dropped without a word (MOD-77)."""
         connection.greeted = True
         if connection.secure is not None and (error := self.handshake_error(connection)) is not None:
             if self._listeners is not None:
@@ -304,27 +190,16 @@ class Server(_server.Server):
             self.emit("connection", self.socket_for(connection))
         return True
 
-    def _over(self, connection: ServerConnection, pump: Any) -> None:
-        self.connections.discard(connection)
-        if not connection.switched:
-            pump.close()
-        if self.draining:
-            for waiter in list(self._closed):
-                waiter.wake()
-            self._check_closed()
-
     def _exchanges(self, connection: ServerConnection, pump: Any) -> bool:
         """Returns True when the connection is over, False when it has to wait."""
         # Another thread may be ending the response at this moment: then it kicks us when it has.
-        if connection.parked and connection.exchanging and not connection.lost and connection.error is None:
+        if connection.parked and connection.pending:
             return False
         next_event = connection.next_event
         while not connection.detached:
             event = next_event()
             if event is None:
-                if connection.half_close_due and not pump.blocked:
-                    pump.flush()
-                    pump.half_close()
+                connection.half_close_if_due()
                 return False
             if isinstance(event, IncomingMessage):
                 connection.parked = False
@@ -336,7 +211,7 @@ class Server(_server.Server):
                     continue  # answered, and ready for the next
                 if connection.switched:
                     return True
-                if connection.exchanging and not connection.lost and connection.error is None:
+                if connection.pending:
                     return False
             elif event is CLOSED_EVENT:
                 return True
@@ -346,68 +221,28 @@ class Server(_server.Server):
 
     def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
-        response: Any = self.server_response_class(request)
-        connection.response = response
+        connection.response = response = self.server_response_class(request)
+        event: str = "request"
+        args: tuple[Any, ...] = (request, response)
         try:
-            if request._flags & _SPECIAL or request._first == "CONNECT":
-                self._special(connection, request, response)
-            else:
-                self.emit("request", request, response)
+            if request._flags & SPECIAL or request._first == "CONNECT":
+                event, args = self._special(connection, request, response)
+            self.emit(event, *args)
         except Exception as error:
-            # What the peer did, a handler may let pass through; anything else somebody should hear of.
-            if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):
-                self._runtime().report(f"Error in a handler for {request.method} {request.url!r}", error)
-            if connection.switched:
-                self.socket_for(connection).destroy()
-            else:
-                self.answer_failure(response, error)
-
-    def _special(self, connection: ServerConnection, request: IncomingMessage, response: ServerResponse) -> None:
-        """Expect, Upgrade and CONNECT (SRV-19 to SRV-24, SRV-67 to SRV-74)."""
-        flags = request._flags
-        event = "connect" if request._first == "CONNECT" else "upgrade" if flags & UPGRADE else ""
-        if event and self.listener_count(event):
-            socket = self.socket_for(connection)
-            connection.response = None
-            head = connection.switch()
-            request._flags |= UPGRADED
-            request.complete = True
-            socket._detach()
-            self.connections.discard(connection)
-            self.emit(event, request, socket, head)
-            return
-        if event == "connect":
-            connection.destroy()
-            return
-        if flags & EXPECT_CONTINUE:
-            if self.emit("check_continue", request, response):
-                return
-            response.write_continue_nowait()
-        elif flags & EXPECT_OTHER:
-            if not self.emit("check_expectation", request, response):
-                self.answer_expectation(response)
-            return
-        self.emit("request", request, response)
+            self._handler_failed(connection, request, response, error)
 
     def _client_error(self, connection: ServerConnection, error: Any) -> None:
-        """Malformed input, a timeout, a lost connection (SRV-31 to SRV-40)."""
-        if not self.listener_count("client_error"):
-            self.answer_error(connection, error)
-            connection.pump.flush()
-            return
-        socket = self.socket_for(connection)
-        if not connection.lost:
-            # What is wrong was received; what is sent from here on is the listener's own.
-            connection.give_up()
-            socket._detach()
-        self.emit("client_error", error, socket)
+        """Tell `client_error` listeners, if there are any, and leave the transport to them."""
+        socket = self._client_failed(connection, error)
+        if socket is not None:
+            self.emit("client_error", error, socket)
 
-    def _farewell(self, connection: ServerConnection, pump: Any) -> None:
+    def _farewell(self, pump: Any) -> None:
         """Let the last bytes go out, for as long as a slow reader may take."""
-        runtime = self._runtime()
+        now = self._runtime().now
         pump.flush()
-        due = runtime.now() + self.linger_timeout
-        while pump.unsent and not pump.closed and runtime.now() < due:
+        due = now() + self.linger_timeout
+        while pump.unsent and not pump.closed and now() < due:
             pump.wait(due)
         if pump.unsent:
             pump.abort()

@@ -1,0 +1,281 @@
+"""Server: what both facades have of it, the loops that wait aside."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from .. import _server
+from .._errors import AnywireError, ConnectionLost, StateError, listen_error
+from .._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
+from .._incoming import UPGRADED, IncomingMessage
+from .._server_options import listen_options
+from .._tls import server_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .._response import ServerResponse
+    from .._server_connection import ServerConnection
+    from .._server_options import ListenOptions, ServerOptions
+    from .._user_socket import Socket
+    from ._runtime import Listener, Pump, Runtime
+
+__all__ = ["IDLE_GRACE", "SPECIAL", "Server"]
+
+IDLE_GRACE: Final = 1.0
+"""Seconds that ``close(grace)`` leaves idle connections for a request that is already on its way (ASK-47)."""
+
+SPECIAL: Final = EXPECT_CONTINUE | EXPECT_OTHER | UPGRADE
+"""Flags of requests that may concern other events than ``request``; so does the method CONNECT."""
+
+
+class Server(_server.Server):
+    """The parts of a facade's server that never wait.
+
+    Attributes:
+        grace: seconds that leaving the context manager leaves open exchanges; None is no limit.
+        scope: where tasks are structured, what ``async with`` opened; else None.
+        secure: this is https.
+    """
+
+    __slots__ = ("_closed", "_ended", "_listener", "_runtime", "grace", "scope", "secure")
+
+    message_class: ClassVar[type[IncomingMessage]]
+    response_class: ClassVar[type[ServerResponse]]
+    socket_class: ClassVar[type[Socket]]
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        runtime: Callable[[], Any],
+        wall_clock: Callable[[], float],
+        *,
+        secure: bool = False,
+    ) -> None:
+        super().__init__(options, wall_clock, self.message_class, self.response_class)
+        self.secure = secure
+        self._runtime = runtime
+        self._listener: Listener | None = None
+        self._closed: list[Any] = []  # waiters of those who wait for the last connection to go
+        self._ended = False
+        self.scope: Any = None
+        self.grace: float | None = 10.0
+
+    # ---------------------------------------------------------------- listening
+
+    def _where(self, *args: Any) -> ListenOptions:
+        """What ``listen()`` was called with, checked; and this server is ready to listen."""
+        if self._listener is not None:
+            raise StateError(
+                "Listen method has been called more than once without closing.", code="ERR_SERVER_ALREADY_LISTEN"
+            )
+        port, host, path, backlog, fd, sock, ipv6_only, readable_all, writable_all, callback = args
+        options = listen_options(
+            port,
+            host,
+            path=path,
+            backlog=backlog,
+            fd=fd,
+            sock=sock,
+            ipv6_only=ipv6_only,
+            readable_all=readable_all,
+            writable_all=writable_all,
+            callback=callback,
+        )
+        runtime: Runtime = self._runtime()
+        if self.secure:
+            self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
+        self.draining = self._ended = False
+        return options
+
+    def _cannot_listen(self, error: OSError, options: ListenOptions) -> AnywireError:
+        failure = listen_error(error, path=options.path, host=options.host, port=options.port)
+        if self.listener_count("error"):
+            self.emit("error", failure)
+        return failure
+
+    def _listens(self, listener: Listener, callback: Callable[[], object] | None) -> None:
+        self._listener = listener
+        if callback is not None:
+            self.once("listening", callback)
+        self.emit("listening")
+
+    @property
+    def listening(self) -> bool:
+        """Accepting connections."""
+        return self._listener is not None
+
+    def address(self) -> tuple[str, int] | str | None:
+        """``(host, port)``, the path of a Unix socket, or None when not listening (SRV-85)."""
+        return None if self._listener is None else self._listener.address()
+
+    @property
+    def _running(self) -> bool:
+        return self._listener is not None or bool(self.connections)
+
+    def _check_running(self) -> None:
+        if not self._running:
+            raise StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
+
+    def get_connections(self, callback: Callable[[None, int], object] | None = None) -> int:
+        """How many connections are open (SRV-92)."""
+        count = len(self.connections)
+        if callback is not None:
+            callback(None, count)
+        return count
+
+    # ---------------------------------------------------------------- closing
+
+    def _begin_close(self, callback: Callable[..., object] | None) -> bool:
+        """Stop accepting. False if there was nothing to close, and `callback` was told so."""
+        if self._listener is None and not self.draining:
+            error = StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
+            if callback is None:
+                raise error
+            callback(error)
+            return False
+        if callback is not None:
+            self.once("close", callback)
+        listener, self._listener = self._listener, None
+        self.draining = True
+        if listener is not None:
+            listener.stop()
+        return True
+
+    @contextmanager
+    def _closing(self) -> Iterator[Any]:
+        """A waiter that is woken whenever a connection has gone."""
+        waiter = self._runtime().waiter()
+        self._closed.append(waiter)
+        try:
+            yield waiter
+        finally:
+            self._closed.remove(waiter)
+
+    def _check_closed(self) -> None:
+        if self._listener is None and self.draining and not self.connections:
+            self.draining = False
+            self._ended = True
+            self.emit("close")
+
+    def close_idle_connections(self) -> None:
+        """Close connections that carry no request now (SRV-L4)."""
+        for connection in list(self.connections):
+            if not connection.exchanging and not connection.half_close_due:
+                self._destroy(connection)
+
+    def close_all_connections(self) -> None:
+        """Abort every connection (SRV-L4)."""
+        for connection in list(self.connections):
+            self._destroy(connection)
+
+    def _end_all(self) -> None:
+        """The grace is over. A handler that waits for something else would otherwise outlive its server."""
+        for connection in list(self.connections):
+            self._destroy(connection)
+            if connection.served and connection.cancel is not None:
+                connection.cancel()
+
+    def _destroy(self, connection: ServerConnection) -> None:
+        """Destroy one of several: a listener of one that raises must not spare the others (SEC-40)."""
+        try:
+            connection.destroy()
+        except Exception as error:
+            self._runtime().report("A listener raised while its connection was closed", error)
+
+    # ---------------------------------------------------------------- one connection
+
+    def socket_for(self, connection: ServerConnection) -> Any:
+        """The user-visible transport."""
+        if connection.socket is None:
+            connection.socket = self.socket_class(connection, self)
+        return connection.socket
+
+    def admit(self, pump: Pump) -> ServerConnection | None:
+        """A transport was accepted: its connection, or None if ``max_connections`` says no (SRV-46)."""
+        if self._ended:  # accepted before, and told only now: nobody would ever close it (ASK-47)
+            pump.abort()
+            return None
+        if self.max_connections and len(self.connections) >= self.max_connections:
+            try:
+                if self._listeners is not None:
+                    self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
+            except Exception as error:
+                self._runtime().report("A listener raised while a connection was dropped", error)
+            finally:
+                pump.abort()
+            return None
+        return self.begin(pump, self._runtime().ssl)
+
+    def _broke(self, connection: ServerConnection, error: BaseException) -> None:
+        """What serves a connection failed, or was cancelled."""
+        connection.destroy()
+        if isinstance(error, Exception):
+            self._runtime().report("Error while serving a connection", error)
+
+    def _over(self, connection: ServerConnection) -> None:
+        """Nobody serves a connection any more."""
+        self.connections.discard(connection)
+        if not connection.switched:
+            connection.pump.close()
+        if self.draining:
+            for waiter in list(self._closed):
+                waiter.wake()
+            self._check_closed()
+
+    # ---------------------------------------------------------------- one exchange
+
+    def _special(self, connection: ServerConnection, request: Any, response: Any) -> tuple[str, tuple[Any, ...]]:
+        """Expect, Upgrade and CONNECT: which event it is, and with what (SRV-19 to SRV-24, SRV-67 to SRV-74)."""
+        args = request, response
+        flags = request._flags
+        event = "connect" if request._first == "CONNECT" else "upgrade" if flags & UPGRADE else ""
+        if event and self.listener_count(event):
+            socket = self.socket_for(connection)
+            connection.response = None
+            head = connection.switch()
+            request._flags |= UPGRADED
+            request.complete = True
+            socket._detach()
+            self.connections.discard(connection)
+            return event, (request, socket, head)
+        if event == "connect":
+            connection.destroy()
+            return event, args
+        if flags & EXPECT_CONTINUE:
+            if self.listener_count("check_continue"):
+                return "check_continue", args
+            response.write_continue_nowait()
+        elif flags & EXPECT_OTHER:
+            if not self.listener_count("check_expectation"):
+                self.answer_expectation(response)
+            return "check_expectation", args
+        return "request", args
+
+    def _handler_failed(self, connection: ServerConnection, request: Any, response: Any, error: Exception) -> None:
+        """A listener raised (SRV-10)."""
+        # What the peer did, a handler may let pass through; anything else somebody should hear of.
+        if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):
+            self._runtime().report(f"Error in a handler for {request.method} {request.url!r}", error)
+        if connection.switched:
+            self.socket_for(connection).destroy()
+        else:
+            self.answer_failure(response, error)
+
+    def _client_failed(self, connection: ServerConnection, error: AnywireError) -> Socket | None:
+        """Malformed input, a timeout, a lost connection (SRV-31 to SRV-40).
+
+        Returns:
+            What ``client_error`` listeners are given beside `error`; None without any: then it was answered.
+        """
+        if not self.listener_count("client_error"):
+            self.answer_error(connection, error)
+            connection.pump.flush()
+            return None
+        socket: Any = self.socket_for(connection)
+        if not connection.lost:
+            # What is wrong was received; what is sent from here on is the listener's own.
+            connection.give_up()
+            socket._detach()
+        return socket  # type: ignore[no-any-return]
