@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from .backends import Backend, drive, leave, settle
 from .errors import ScenarioError
+from .folders import certificate
 from .language import Operation, Program, Section
 from .observing import Log, describe_error, describe_event, shown
 from .peers import Signals
@@ -78,14 +79,16 @@ class Scope:
 class Application:
     """One application during one run."""
 
-    def __init__(self, backend: Backend, program: Program, log: Log, signals: Signals) -> None:
+    def __init__(self, backend: Backend, program: Program, log: Log, signals: Signals, *, secure: bool = False) -> None:
         self.backend = backend
+        self.modules = {"http": backend.http, "https": backend.https} if secure else {"http": backend.http}
+        self.module = "https" if secure else "http"
         self.program = program
         self.log = log
         self.signals = signals
         self.port = 0
         self.problems: list[str] = []
-        self.scope = Scope({"http": backend.http}, {})
+        self.scope = Scope(dict(self.modules), {})
         self.requests: list[Any] = []
         self.agents: list[Any] = []
         self.listen: Callable[[], Any] | None = None
@@ -155,7 +158,10 @@ class Application:
             options.update(host="127.0.0.1", port=self.port)
         if isinstance(options.get("agent"), str):
             options["agent"] = scope.look_up((options["agent"],))
-        made = getattr(self.backend.http, operation.verb)(*url, **options)
+        module = operation.path[0] if operation.path else self.module
+        if options.get("agent") in (None, False):
+            self._trust(module, options)
+        made = getattr(self.modules[module], operation.verb)(*url, **options)
         self.requests.append(made)
         if operation.name:
             self._name(operation.name, made, scope)
@@ -164,9 +170,23 @@ class Application:
 
     _do_get = _do_request
 
+    def _trust(self, module: str, options: dict[str, Any]) -> None:
+        """Whoever does not say whom it trusts trusts the authority of this suite."""
+        if module == "https" and options.keys().isdisjoint(("ca", "reject_unauthorized")):
+            options["ca"] = certificate("authority")
+
+    def make_server(self) -> Any:
+        """The server of the line ``server {...}``. An https server without a certificate is ``localhost``."""
+        options = self._value(self.program.server)
+        if self.module == "https" and "cert" not in options:
+            options["cert"] = options["key"] = certificate("localhost")
+        return self.modules[self.module].create_server(**options)
+
     async def _do_agent(self, operation: Operation, scope: Scope) -> Any:
-        options = self._value(operation.args[0]) if operation.args else {}
-        made = self.backend.http.Agent(**options, **self._named(operation, scope))
+        options = {**(self._value(operation.args[0]) if operation.args else {}), **self._named(operation, scope)}
+        module = operation.path[0] if operation.path else self.module
+        self._trust(module, options)
+        made = self.modules[module].Agent(**options)
         self.agents.append(made)
         if operation.name:
             self._name(operation.name, made, scope)
@@ -279,6 +299,8 @@ class Application:
         if "$repeat" in value:
             text, count = value["$repeat"]
             return text * count
+        if "$pem" in value:
+            return certificate(value["$pem"])
         if "$inf" in value:
             return float("inf")
         if "$error" in value:

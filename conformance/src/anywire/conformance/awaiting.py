@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from .backends import PATIENCE, Backend
+from .backends import PATIENCE, Backend, https_beside
 from .peers import Threads
 
 __all__ = ["Asyncio", "Awaiting", "Trio", "on_asyncio", "on_trio", "on_uvloop"]
@@ -47,6 +47,7 @@ class Awaiting:
     def __init__(self, name: str, http: Any) -> None:
         self.name = name
         self.http = http
+        self.https = https_beside(http)
         self.world: Any = Threads()
         self.reports: list[str] = []
 

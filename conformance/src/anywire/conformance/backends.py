@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 from .errors import ScenarioError, UsageError
 
-__all__ = ["KNOWN", "PATIENCE", "Backend", "Flag", "Task", "drive", "installed", "resolve", "settle"]
+__all__ = ["KNOWN", "PATIENCE", "Backend", "Flag", "Task", "drive", "https_beside", "installed", "resolve", "settle"]
 
 T = TypeVar("T")
 
@@ -66,6 +66,7 @@ class Backend(Protocol):
     Attributes:
         name: what it is called in reports.
         http: what has ``create_server``, ``request``, ``get``, ``Agent``: the backend's ``http`` module.
+        https: the same with TLS; None where there is none, or no such attribute.
         virtual: its clock is virtual: times are exact, and waiting costs nothing.
         world: where the peers live: ``anywire.conformance.peers.Threads()`` unless the network is virtual too.
         reports: errors that the runtime was told of during the current run.
@@ -73,6 +74,7 @@ class Backend(Protocol):
 
     name: str
     http: Any
+    https: Any
     virtual: bool
     world: Any
     reports: list[str]
@@ -119,6 +121,17 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         return stop.value  # type: ignore[no-any-return]
     coroutine.close()
     raise ScenarioError("something waits where nothing may wait")
+
+
+def https_beside(http: Any) -> Any:
+    """The module ``https`` in the package of `http`, or None."""
+    name = f"{getattr(http, '__package__', None)}.https"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name and error.name != "None":
+            raise
+        return None
 
 
 def installed() -> list[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from .backends import PATIENCE, Backend, drive
+from .backends import PATIENCE, Backend, drive, https_beside
 from .errors import ScenarioError
 from .peers import Threads
 
@@ -54,6 +54,7 @@ class Blocking:
     def __init__(self, name: str, http: Any) -> None:
         self.name = name
         self.http = http
+        self.https = https_beside(http)
         self.world = Threads()
         self.reports: list[str] = []
 

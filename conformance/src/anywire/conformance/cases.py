@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from .documents import Document, DocumentError, load
+from .folders import beside
 from .language import Program, Step, parse_application, parse_peer
 from .peers import BYTES
 
@@ -19,7 +20,7 @@ WHOLE: Final = "whole"
 TRAILING: Final = "trailing"
 PARSER_ROLES: Final = frozenset({"request", "response"})
 ROLES: Final = PARSER_ROLES | {"agent", "client", "server"}
-_KEYS: Final = frozenset("Shows Role Source Deviation Golden Variants Order Time Data Reports".split())
+_KEYS: Final = frozenset("Shows Role Secure Source Deviation Golden Variants Order Time Data Reports".split())
 _PARSER_KEYS: Final = frozenset("Shows Role Source Deviation Golden Limits Lenient Method Then".split())
 _TRAIL = b"GET /trailing HTTP/1.1\r\nHost: trailing\r\n\r\n"
 _DEVIATION = re.compile(r"((?:[A-Z]{3}-L?\d+)(?:, *[A-Z]{3}-L?\d+)*) *: *(.+)")
@@ -61,6 +62,11 @@ class Case:
         return self.document.shows
 
     @property
+    def secure(self) -> bool:
+        """It is about https."""
+        return self.document.keys.get("Secure") == "yes"
+
+    @property
     def cancels(self) -> bool:
         """It cancels a task."""
         return any(operation.verb == "cancel" for operation in self.program.main.operations)
@@ -77,19 +83,6 @@ def statement_ids() -> list[str]:
 def cases_folder() -> Path:
     """Where the cases are."""
     return beside("cases")
-
-
-def beside(name: str) -> Path:
-    """The folder of documents called `name`: in the checkout, or beside the installed code.
-
-    Raises:
-        FileNotFoundError: it did not come with this installation.
-    """
-    here = Path(__file__).parent
-    for folder in (here / name, here.parents[2] / name):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(f"no documents called {name!r} beside {here}")
 
 
 def load_cases(folder: Path | None = None, *, only: Iterable[str] = ()) -> list[Case]:
@@ -135,7 +128,7 @@ def _case(document: Document, known: set[str]) -> Case:
     case = Case(
         document,
         parse_application(document.blocks.get("app", ""), where),
-        list(_peers(document, where)),
+        [_encrypted(steps) if document.keys.get("Secure") == "yes" else steps for steps in _peers(document, where)],
         [line for line in document.lines() if line.strip()] if "log" in document.blocks else [],
         deviations=_deviations(document, where),
     )
@@ -148,6 +141,16 @@ def _peers(document: Document, where: str) -> Iterable[list[Step]]:
     while (text := document.blocks.get("peer" if number == 1 else f"peer {number}")) is not None:
         yield parse_peer(text, where)
         number += 1
+
+
+def _encrypted(steps: list[Step]) -> list[Step]:
+    """The steps with TLS where it goes without saying: at once, unless the first thing said is ``bare`` or ``tls``."""
+    at = 0
+    while at < len(steps) and steps[at].verb in ("connect", "signal", "wait"):
+        at += 1
+    if at < len(steps) and steps[at].verb in ("bare", "tls"):
+        return steps
+    return [*steps[:at], Step("tls", options={}), *steps[at:]]
 
 
 def _deviations(document: Document, where: str) -> dict[str, str]:

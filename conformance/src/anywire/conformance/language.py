@@ -64,9 +64,11 @@ CALLS: Final = frozenset(
 ATTRIBUTES: Final = frozenset(
     """
     Agent ClientRequest IncomingMessage METHODS OutgoingMessage STATUS_CODES Server ServerResponse aborted agent
-    bytes_parsed chunked_encoding code complete default_max_sockets default_port destroyed finished free_sockets
+    authorized bytes_parsed chunked_encoding code complete default_max_sockets default_port destroyed encrypted finished
+    free_sockets
     global_agent headers headers_distinct headers_sent headers_timeout host http_allow_half_open http_version
-    http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_connections
+    http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_cached_sessions
+    max_connections
     max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets
     message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length
     reason remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket
@@ -96,7 +98,7 @@ class Operation:
         text: as written, without ``show`` and ``try``.
         mode: ``""``, ``"show"`` or ``"try"``.
         verb: a word such as ``watch``, one of :data:`MAKERS`, ``call`` or ``read`` (an attribute).
-        path: the dotted name it is about.
+        path: the dotted name it is about; of a maker the module, if it is said.
         name: what the result is called, or ``""``.
         args: JSON values, still with ``$`` forms.
         named: the same, by name.
@@ -190,6 +192,9 @@ def _operation(number: int, line: str) -> Operation:
     rest = rest[path.end() :].strip()
     if len(parts) == 1 and (parts[0] in _WORDS or parts[0] in MAKERS):
         return _statement(operation, parts[0], rest)
+    if len(parts) == 2 and parts[0] in ("http", "https") and parts[1] in MAKERS:
+        operation.path = parts[:1]
+        return _statement(operation, parts[1], rest)
     last = parts[-1]
     operation.path = parts
     if last in CALLS and (rest or last not in ATTRIBUTES):
@@ -247,18 +252,21 @@ class Step:
 
     Attributes:
         verb: ``send``, ``want`` (bytes), ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the
-            peer does), ``end``, ``gone``, ``cut`` (what must come), ``wait``, ``signal``.
+            peer does), ``end``, ``gone``, ``cut`` (what must come), ``wait``, ``signal``; and of TLS: ``tls`` (begin),
+            ``bare`` (do not), ``has``, ``fin``, ``goodbye``.
         data: for ``send``, ``want`` and ``packet``.
-        flag: for ``wait`` and ``signal``.
+        flag: for ``wait`` and ``signal``; what of TLS, for ``has``.
+        options: for ``tls``; the value, for ``has``.
     """
 
     verb: str
     data: bytes = b""
     flag: str = ""
+    options: Any = None
 
 
 _BYTES: Final = {">": "send", "<": "want", "<<": "packet"}
-_STEPS: Final = frozenset({"close", "connect", "cut", "end", "eof", "gone", "reset"})
+_STEPS: Final = frozenset({"bare", "close", "connect", "cut", "end", "eof", "fin", "gone", "goodbye", "reset"})
 
 
 def parse_peer(text: str, where: str) -> list[Step]:
@@ -286,6 +294,18 @@ def parse_peer(text: str, where: str) -> list[Step]:
             steps.append(Step(word, flag=rest.strip()))
         elif line.strip() in _STEPS:
             steps.append(Step(line.strip()))
+        elif word in ("tls", "has"):
+            steps.append(_secure_step(word, rest, f"{where}, line {number} of a peer block"))
         else:
             raise DocumentError(f"{where}, line {number} of a peer block: not a step: {line}")
     return steps
+
+
+def _secure_step(verb: str, text: str, where: str) -> Step:
+    flag = ""
+    try:
+        if verb == "has":
+            flag, _, text = text.partition(" ")
+        return Step(verb, flag=flag, options=json.loads(text or "{}"))
+    except ValueError as error:
+        raise DocumentError(f"{where}: {error}: {verb} {text}") from error

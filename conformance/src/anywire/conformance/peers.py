@@ -20,8 +20,9 @@ from typing import Any, Final
 
 from .backends import PATIENCE, drive, settle
 from .language import Step
+from .secure_peers import Contexts, RaggedEnd, SecureStream
 
-__all__ = ["BYTES", "Conversation", "Signals", "Threads", "converse", "split", "without_dates"]
+__all__ = ["BYTES", "Conversation", "Signals", "Threads", "Talk", "split", "without_dates"]
 
 BYTES: Final = "bytes"
 """The variant that sends one byte at a time."""
@@ -82,43 +83,96 @@ class _Mismatch(Exception):
     pass
 
 
-async def converse(
-    steps: list[Step], stream: Any, world: Any, signals: Signals, conversation: Conversation, *, port: int, variant: str
-) -> None:
-    """Carry out the steps of one peer; what differs goes into `conversation`."""
+@dataclass(slots=True)
+class Talk:
+    """One peer on its connection.
+
+    Args:
+        stream: the connection.
+        world: where it lives.
+        signals: shared with the application.
+        conversation: what is done and seen goes here.
+        contexts: of TLS, shared by the peers of a run.
+        accepted: the peer was connected to, so it is the server in TLS too.
+        port: what ``PORT`` stands for.
+        variant: ``bytes`` to send one byte at a time.
+    """
+
+    stream: Any
+    world: Any
+    signals: Signals
+    conversation: Conversation
+    contexts: Contexts
+    accepted: bool
+    port: int
+    variant: str
+
+    async def follow(self, steps: list[Step]) -> None:
+        """Carry out the steps; what differs goes into the conversation."""
+        try:
+            for step in steps:
+                await self._take(step)
+        except _Mismatch as mismatch:
+            self.conversation.problem = str(mismatch)
+            self.conversation.seen += await settle(self.stream.drain())
+        finally:
+            await settle(self.stream.close())
+
+    async def _take(self, step: Step) -> None:
+        verb, stream = step.verb, self.stream
+        if verb == "send":
+            for piece in split(step.data.replace(b"PORT", b"%d" % self.port), self.variant):
+                if not await settle(stream.send(piece)):
+                    break  # the application closed; what it said before is still to be read
+        elif verb in ("want", "packet"):
+            wanted = step.data.replace(b"PORT", b"%d" % self.port)
+            await _want(wanted, stream, self.conversation, whole=verb == "packet")
+        elif verb == "eof":
+            await settle(stream.send_eof())
+        elif verb == "reset":
+            await settle(stream.reset())
+        elif verb == "close":
+            await settle(stream.close())
+        elif verb == "signal":
+            self.signals[step.flag].set()
+        elif verb == "wait":
+            if not await settle(self.world.wait(self.signals[step.flag])):
+                raise _Mismatch(f"the application never signalled {step.flag!r}")
+        elif verb in ("tls", "has", "fin", "goodbye"):
+            await self._take_secure(step)
+        elif verb != "bare":
+            await _want_end(verb, stream, self.conversation)
+
+    async def _take_secure(self, step: Step) -> None:
+        stream = self.stream
+        if step.verb == "fin":
+            await stream.send_fin()
+        elif step.verb == "goodbye":
+            await stream.goodbye()
+        elif step.verb == "has":
+            value = stream.agreed(step.flag)
+            if value != step.options:
+                raise _Mismatch(f"TLS has {step.flag} {value!r}, not {step.options!r}")
+        else:
+            self.stream = made = self.contexts.wrap(
+                stream, step.options, server_side=self.accepted, in_bytes=self.variant == BYTES
+            )
+            await _shake(made, refused=bool(step.options.get("refused")))
+
+
+async def _shake(stream: SecureStream, *, refused: bool) -> None:
     try:
-        for step in steps:
-            await _take(step, stream, world, signals, conversation, port, variant)
-    except _Mismatch as mismatch:
-        conversation.problem = str(mismatch)
-        conversation.seen += await settle(stream.drain())
-    finally:
-        await settle(stream.close())
-
-
-async def _take(
-    step: Step, stream: Any, world: Any, signals: Signals, conversation: Conversation, port: int, variant: str
-) -> None:
-    verb = step.verb
-    if verb == "send":
-        for piece in split(step.data.replace(b"PORT", b"%d" % port), variant):
-            if not await settle(stream.send(piece)):
-                break  # the application closed; what it said before is still to be read
-    elif verb in ("want", "packet"):
-        await _want(step.data.replace(b"PORT", b"%d" % port), stream, conversation, whole=verb == "packet")
-    elif verb == "eof":
-        await settle(stream.send_eof())
-    elif verb == "reset":
-        await settle(stream.reset())
-    elif verb == "close":
-        await settle(stream.close())
-    elif verb == "signal":
-        signals[step.flag].set()
-    elif verb == "wait":
-        if not await settle(world.wait(signals[step.flag])):
-            raise _Mismatch(f"the application never signalled {step.flag!r}")
-    else:
-        await _want_end(verb, stream, conversation)
+        done = await stream.shake()
+        if refused:  # of a certificate a client hears when it believes to be done
+            await stream.receive(1)
+    except OSError as error:
+        if not refused:
+            raise _Mismatch(f"the handshake failed: {error}") from error
+        return
+    if refused:
+        raise _Mismatch("TLS should have been refused")
+    if not done:
+        raise _Mismatch("nothing more came of the handshake")
 
 
 async def _want(template: bytes, stream: Any, conversation: Conversation, *, whole: bool) -> None:
@@ -161,12 +215,15 @@ def _agrees(parts: list[bytes], got: bytes) -> bool:
     return True
 
 
+_ENDS: Final = {"cut": "a reset", "end": "a FIN"}
+
+
 async def _want_end(verb: str, stream: Any, conversation: Conversation) -> None:
     try:
         data = await settle(stream.receive(65536))
     except OSError as error:
-        if verb == "end":
-            raise _Mismatch(f"a FIN should have come, and the connection broke: {error}") from error
+        if verb == "end" or (verb == "cut" and isinstance(error, RaggedEnd)):
+            raise _Mismatch(f"{_ENDS[verb]} should have come, and the connection broke: {error}") from error
         return
     if data is None:
         raise _Mismatch("the connection should have ended by now")

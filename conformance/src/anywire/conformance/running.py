@@ -13,7 +13,8 @@ from .cases import PARSER_ROLES, TRAILING, Case, trailing
 from .language import Step
 from .observing import Log, compare, describe_error
 from .parsing import events, setup_of
-from .peers import BYTES, Conversation, Signals, converse, without_dates
+from .peers import BYTES, Conversation, Signals, Talk, without_dates
+from .secure_peers import Contexts
 
 __all__ = ["FAIL", "PASS", "SKIP", "Outcome", "run_case"]
 
@@ -55,6 +56,8 @@ def run_case(backend: Backend, case: Case, variant: str) -> Outcome:
         return Outcome(case, variant, SKIP, "needs a virtual clock")
     if case.cancels and not getattr(backend, "cancels", True):
         return Outcome(case, variant, SKIP, "nothing can be cancelled here")
+    if case.secure and getattr(backend, "https", None) is None:
+        return Outcome(case, variant, SKIP, "there is no https here")
     return _Run(backend, case, variant).outcome()
 
 
@@ -86,6 +89,7 @@ class _Run:
     listener: Any = None
     log: Log | None = None
     port: int = 0
+    contexts: Contexts = field(default_factory=Contexts)
 
     def outcome(self) -> Outcome:
         try:
@@ -127,7 +131,7 @@ class _Run:
         backend = self.backend
         self.signals = Signals(backend.flag)
         self.log = Log(backend.flag, backend.now)
-        self._application = Application(backend, self.case.program, self.log, self.signals)
+        self._application = Application(backend, self.case.program, self.log, self.signals, secure=self.case.secure)
         for steps in self.case.peers:
             for step in steps:
                 if step.flag:  # a flag belongs to the runtime, so peers may not be the first to ask for it
@@ -140,7 +144,7 @@ class _Run:
 
     async def _serve(self) -> None:
         application = self._application
-        server = self.backend.http.create_server(**application._value(self.case.program.server))
+        server = application.make_server()
         application.attach_hooks(server)
         server.grace = 0.0
         server.linger_timeout = 60.0  # what depends on it hangs, and does not pass slowly
@@ -198,15 +202,17 @@ class _Run:
 
     async def _converse(self, peer: _Peer, stream: Any) -> None:
         try:
-            await converse(
-                peer.steps,
+            talk = Talk(
                 stream,
                 self.backend.world,
                 self.signals,
                 peer.conversation,
-                port=self.port,
-                variant=self.variant if self.variant == BYTES else "",
+                self.contexts,
+                self.case.role != "server",
+                self.port,
+                self.variant if self.variant == BYTES else "",
             )
+            await talk.follow(peer.steps)
         except Exception as error:
             peer.conversation.problem = f"the peer failed: {describe_error(error)}"
 
