@@ -71,7 +71,8 @@ ATTRIBUTES: Final = frozenset(
     max_connections
     max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets
     message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length
-    reason remote_address req request_timeout requests res reused_socket scheduling send_date should_keep_alive socket
+    reason remote_address req request_timeout requests res reuse_socket reused_socket scheduling send_date
+    should_keep_alive socket
     socket_path sockets status_code status_message text timeout trailers trailers_distinct upgrade url
     use_chunked_encoding_by_default writable writable_corked writable_ended writable_finished writable_high_water_mark
     writable_length writable_object_mode

@@ -288,7 +288,6 @@ class ClientRequest(_request.ClientRequest):
                 connection = lease.connection
                 if connection.pump.usable() and connection.reusable:
                     connection.on_idle_end = None
-                    agent.reuse_socket(connection, self)
                     break
                 agent.retry(lease, runtime.now())
                 self._settle()
