@@ -103,6 +103,7 @@ probe: $(STAMP) $(PEERS) ## Ask ours and every peer that is installed what the R
 
 goldens: $(STAMP) ## Record the real Node 13.14.0 again (set up by npm in .node/) and show what changed (ARGS='--only SRV --check')
 	$(BIN)/python -m anywire.conformance goldens $(ARGS)
+	$(BIN)/python -m anywire.conformance deviations
 
 format: $(STAMP) ## Let ruff rewrite the code
 	$(BIN)/ruff check --fix .

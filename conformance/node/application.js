@@ -4,7 +4,6 @@
 // What waits in Python is carried out at once here, and the flow goes on when everything that follows from it has
 // happened (see world.js).
 
-const http = require('http');
 const { Writable } = require('stream');
 const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, scaled, write } = require('./names');
 const { describeError, describeEvent, shown } = require('./observing');

@@ -22,9 +22,10 @@ class Peer {
   /** Connect to Node's server. `fd` is a socket whose end is a reset. */
   *connect(port, fd) {
     while (this.steps.some(({ verb }) => verb === 'connect')) {
-      const step = this.steps.shift();
-      if (step.verb === 'wait') yield this.flag(step.flag);
-      if (step.verb === 'signal') this.world.signal(step.flag);
+      const { verb, flag } = this.steps.shift();
+      this.items.push([verb, flag]);
+      if (verb === 'wait') yield this.flag(flag);
+      if (verb === 'signal') this.world.signal(flag);
     }
     const socket = new net.Socket(fd === undefined ? { allowHalfOpen: true } : { allowHalfOpen: true, fd, manualStart: true });
     this.use(socket);
@@ -60,7 +61,7 @@ class Peer {
     for (const { verb, data, flag } of this.steps) {
       if (verb === 'want' || verb === 'packet') {
         yield this.want(data);
-        this.take(data.length);
+        this.take(this.rest.startsWith(data) ? data.length : undefined);
       } else if (verb === 'send') {
         this.items.push(['>', data]);
         this.socket.write(Buffer.from(data.replace(/PORT/g, this.world.port), 'latin1'));

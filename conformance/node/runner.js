@@ -122,7 +122,13 @@ function next() {
   buffered = buffered.slice(end + 1);
   run(document, (result) => {
     const line = Buffer.from(`${JSON.stringify(result)}\n`);
-    for (let at = 0; at < line.length;) at += fs.writeSync(1, line, at);
+    for (let at = 0; at < line.length;) {
+      try {
+        at += fs.writeSync(1, line, at);
+      } catch (error) {
+        if (error.code !== 'EAGAIN') throw error;
+      }
+    }
     next();
   });
 }

@@ -40,6 +40,7 @@ SLOWER: Final = 5
 """How much longer Node must be at rest when a case is run again because something differs."""
 
 _LAST = frozenset({"close", "cut", "end", "gone", "reset"})
+_VERBS = {"packet": "want"}  # the kernel keeps no packets apart
 _HEAD = """\
 # {name} on Node {version}
 
@@ -165,7 +166,10 @@ def exported(case: Case) -> dict[str, Any]:
             "tasks": {name: _section(each) for name, each in program.tasks.items()},
         },
         "peers": [
-            [{"verb": step.verb, "data": step.data.decode("latin-1"), "flag": step.flag} for step in steps]
+            [
+                {"verb": _VERBS.get(step.verb, step.verb), "data": step.data.decode("latin-1"), "flag": step.flag}
+                for step in steps
+            ]
             for steps in whole_peers(case)
         ],
     }

@@ -1,38 +1,98 @@
-"""Cases held against their goldens: is what a case expects what Node did?"""
+"""Cases held against their goldens: is what a case expects what Node did?
+
+A case is *equal* to its golden, or *differs* from it and says why (``Deviation:``), or has *none* and says why
+(``Golden: none, …``). Anything else is a fault of the case, of the code, or of a golden that is out of date.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from .cases import PARSER_ROLES, Case
-from .goldens import Golden, conversation, whole_peers
+from .goldens import Golden, conversation, digest, exported, place, wanted, whole_peers
 from .language import Step
 from .observing import compare
 
-__all__ = ["differences"]
+__all__ = ["DIFFERS", "EQUAL", "NONE", "at_odds", "differences", "standing", "tally"]
+
+EQUAL: Final = "equal"
+DIFFERS: Final = "differs"
+NONE: Final = "none"
+
+Goldens = Mapping[tuple[str, str], Golden]
 
 
-def differences(case: Case, golden: Golden) -> list[str]:
-    """What a case expects (``-``) where Node did something else (``+``); empty if they agree."""
+def standing(case: Case) -> str:
+    """What a case claims about its golden."""
+    if not wanted(case):
+        return NONE
+    return DIFFERS if case.deviations else EQUAL
+
+
+def tally(cases: Iterable[Case]) -> str:
+    """How many cases stand how, in words."""
+    counts = Counter(map(standing, cases))
+    return (
+        f"{counts[EQUAL]} cases equal to Node's golden, {counts[DIFFERS]} that differ from it as they say, "
+        f"{counts[NONE]} that can have none"
+    )
+
+
+def at_odds(case: Case, goldens: Goldens) -> str | None:
+    """Is what a case claims about its golden true? None if it is, else what is wrong, in lines."""
+    golden = goldens.get((place(case), case.document.title))
+    if not wanted(case):
+        return None if golden is None else "a golden of a case that says it has none (make goldens)"
+    if golden is None:
+        return "there is no golden (make goldens), and no key says why: Golden: none, …"
+    if golden.ran != digest(exported(case)):
+        return "the golden is of another version of the case (make goldens)"
+    differ = differences(case, golden)
+    if case.deviations and not differ:
+        return f"Node does what the case says it does not: {', '.join(case.deviations)}"
+    if differ and not case.deviations:
+        return "\n".join(["Node (+) does not do this (-), and no Deviation: says why", *differ])
+    return None
+
+
+def differences(case: Case, golden: Golden, *, from_node: bool = False) -> list[str]:
+    """What a case expects (``-``) where Node did something else (``+``); empty if they agree.
+
+    Times count where the case tells them, messages of errors where it tells them.
+
+    Args:
+        case: as it is now.
+        golden: what Node did.
+        from_node: the other way round: what Node does (``-``), and what the case expects instead (``+``).
+    """
+    found: list[str] = []
+    for ours, theirs in _sides(case, golden):
+        both = (theirs, ours) if from_node else (ours, theirs)
+        found += (line.rstrip() for line in difflib.ndiff(*both) if line[0] in "-+")
+    return found
+
+
+def _sides(case: Case, golden: Golden) -> Iterator[tuple[list[str], list[str]]]:
+    """What the case expects and what Node did: the log, each connection, and what should not be there."""
     if case.role in PARSER_ROLES:
-        return _diff(*_parser_logs(case, golden))
-    found = []
+        yield _parser_logs(case, golden)
+        return
     known, lines = _without_later(case.expected, golden)
-    seen = [_stamped(line) for line in lines]
     by_object = case.document.keys.get("Order") == "per object"
-    differs = compare(known, seen, by_object=by_object, virtual=True)
+    differs = compare(known, [_stamped(line) for line in lines], by_object=by_object, virtual=True)
     if differs is not None:
-        found += _diff(*differs)
+        yield differs
     for number, steps in enumerate(whole_peers(case)):
         ours = conversation(map(_item, steps)).splitlines()
-        theirs = golden.peers[number].splitlines() if number < len(golden.peers) else ["(no connection)"]
-        found += _diff(ours, theirs)
+        yield ours, golden.peers[number].splitlines() if number < len(golden.peers) else ["(no connection)"]
     for extra in golden.peers[len(case.peers) :]:
-        found += ["+ (one more connection)", *(f"+ {line}" for line in extra.splitlines())]
-    found += [f"+ waits for ever: {each}" for each in golden.waiting]
-    return found
+        yield [], ["(one more connection)", *extra.splitlines()]
+    if golden.waiting:
+        yield [], [f"waits for ever: {each}" for each in golden.waiting]
 
 
 def _item(step: Step) -> tuple[str, str]:
@@ -55,10 +115,6 @@ def _without_later(expected: list[str], golden: Golden) -> tuple[list[str], list
         if not any(line.startswith((f"{each} -> ", f"{each} throws ", f"{each} ok")) for each in texts)
     ]
     return ours, [line for line in golden.log if not line.endswith(" not in Node")]
-
-
-def _diff(ours: Iterable[str], theirs: Iterable[str]) -> list[str]:
-    return [line for line in difflib.ndiff(list(ours), list(theirs)) if line[0] in "-+"]
 
 
 # ---------------------------------------------------------------- parser cases

@@ -138,11 +138,11 @@ def compare(
         return None
     left = [f"at {time:g} {text}" if virtual and time is not None else text for time, text in wanted]
     short = {text for _, text in wanted}
-    stamped = virtual and any(time is not None for time, _ in wanted)
+    timed = {text for time, text in wanted if virtual and time is not None}
     right = []
     for at, text in had:
         known = next((each for each in short if each and _without_message(text, each)), text)
-        right.append(f"at {at:g} {known}" if stamped else known)
+        right.append(f"at {at:g} {known}" if known in timed else known)
     return left, right
 
 
