@@ -248,6 +248,16 @@ class _Runner:
         self._command = [str(node), "--expose-internals", "--no-warnings", str(script)]
         self._process: subprocess.Popen[str] | None = None
 
+    def check(self) -> None:
+        """See that it runs at all.
+
+        Raises:
+            UsageError: it does not.
+        """
+        done = subprocess.run(self._command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UsageError(f"the runner does not start: {done.stderr.strip()}")
+
     def run(self, document: dict[str, Any]) -> dict[str, Any]:
         """What came of a case; `waiting` says so if Node died of it."""
         if self._process is None:
@@ -256,6 +266,7 @@ class _Runner:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                stderr=subprocess.DEVNULL,
                 pass_fds=[each.fileno() for each in self._sockets],
                 env={"PATH": os.environ.get("PATH", ""), "TZ": "UTC"},
             )
@@ -333,6 +344,7 @@ def record(
     jobs = jobs or 2 * (os.cpu_count() or 1)
     idle: queue.SimpleQueue[_Runner] = queue.SimpleQueue()
     runners = [_Runner(node) for _ in range(jobs)]
+    runners[0].check()
     for runner in runners:
         idle.put(runner)
 
