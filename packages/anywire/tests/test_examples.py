@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import random
 import re
+import socket
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+
+from anywire.cli._backends import installed
 
 pytestmark = pytest.mark.slow
 
@@ -88,26 +94,81 @@ UNORDERED = {"secure", "graceful_shutdown"}
 """Here client and server both print, and which of them hears of an end first is for the kernel to decide."""
 
 
+def run(*arguments: str | Path) -> str:
+    """Run a program; what it printed."""
+    command = [sys.executable, "-X", "dev", "-W", "error", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=LIMIT)
+    # The debug mode of asyncio tells of callbacks that took more than 0.1 s; a busy machine makes some.
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, errors) == (0, []), f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_example(name: str) -> None:
     if name == "secure":
         pytest.importorskip("trustme")
-    command = [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / f"{name}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=LIMIT)
-    # The debug mode of asyncio tells of callbacks that took more than 0.1 s; a busy machine makes some.
-    errors = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, errors) == (0, []), done.stderr
-    printed, expected = done.stdout.splitlines(), EXPECTED[name]
+    out = run(EXAMPLES / f"{name}.py")
+    printed, expected = out.splitlines(), EXPECTED[name]
     if name in UNORDERED:  # every pattern has one line
         printed = [line for pattern in expected for line in printed if re.fullmatch(pattern, line)]
-        assert sorted(printed) == sorted(done.stdout.splitlines())
-    assert len(printed) == len(expected), done.stdout
+        assert sorted(printed) == sorted(out.splitlines())
+    assert len(printed) == len(expected), out
     for line, pattern in zip(printed, expected, strict=True):
-        assert re.fullmatch(pattern, line), done.stdout
+        assert re.fullmatch(pattern, line), out
 
 
 def test_each_is_run_and_described() -> None:
     programs = {path.stem for path in EXAMPLES.glob("*.py")}
     assert programs == set(EXPECTED)
-    described = re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\) \|", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert sorted(described) == sorted(programs)
+    page = (EXAMPLES / "README.md").read_text("utf-8")
+    assert sorted(re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\) \|", page, re.MULTILINE)) == sorted(programs)
+    both = re.findall(
+        r"^\| (\w+): \[await\]\(node/awaiting/\1\.py\), \[block\]\(node/blocking/\1\.py\) \|", page, re.MULTILINE
+    )
+    assert sorted(both) == sorted(ORIGINALS)
+
+
+# ---------------------------------------------------------------- Node's page
+
+NODE = EXAMPLES / "node"
+ORIGINALS = {path.stem: path for path in (NODE / "awaiting").glob("*.py") if not path.stem.startswith("net_")}
+
+
+def two_free_ports() -> int:
+    """The first of two that nobody listens on, and that no client is given by chance (they begin at 32768)."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        try:
+            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 1)):
+                return port
+        except OSError:
+            pass
+
+
+@pytest.fixture(scope="module", params=installed())
+def printed(request: pytest.FixtureRequest) -> tuple[int, dict[str, str]]:
+    """Run all on one backend, in one process; the port they used, and what each printed."""
+    port = two_free_ports()
+    out = run(NODE / "on.py", request.param, "--all", "--port", str(port))
+    parts = re.split(r"^== (\w+)\n", out, flags=re.MULTILINE)
+    assert parts[0] == ""
+    return port, dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_of_nodes_page(printed: tuple[int, dict[str, str]], name: str) -> None:
+    port, outputs = printed
+    told = str(ast.get_docstring(ast.parse(ORIGINALS[name].read_text("utf-8"))))
+    expected = textwrap.dedent(told.partition("\nPrints:\n")[2])
+    assert expected, "its docstring says what it prints"
+    pattern = re.escape(expected.replace("8000", str(port)).replace("8080", str(port + 1))).replace(r"\.\.\.", ".*")
+    assert re.fullmatch(pattern, outputs[name].rstrip("\n")), outputs[name]
+
+
+def test_they_can_be_shown_on_each_backend() -> None:
+    on_trio = run(NODE / "on.py", "trio", "connect", "--show")
+    assert "from anywire.trio import http" in on_trio and "trio.run(main)" in on_trio and "asyncio" not in on_trio
+    on_gevent = run(NODE / "on.py", "gevent", "connect", "--show")
+    assert "from anywire.gevent import http" in on_gevent and "\n    main()\n" in on_gevent
+    assert not re.search("sync|async|await", on_gevent.partition("\n")[2])

@@ -1,4 +1,4 @@
-"""The examples of the README and of the modules' docstrings, as a user would type them."""
+"""The two calls that most programs wait in: a request, and ``serve_forever()``."""
 
 from __future__ import annotations
 
@@ -16,38 +16,6 @@ async def app(req: http.IncomingMessage, res: http.ServerResponse) -> None:
     async for chunk in req:
         await res.write(chunk)
     await res.end()
-
-
-async def test_server_and_client_of_the_readme() -> None:
-    async with http.create_server(app) as server:
-        await server.listen(0, "127.0.0.1")
-        port = port_of(server)
-        serving = asyncio.ensure_future(server.serve_forever())
-        async with pool(max_sockets=8) as agent:
-            async with http.get(f"http://127.0.0.1:{port}/", agent=agent) as res:
-                assert res.status_code == 200
-                assert [chunk async for chunk in res] == []
-
-            events: list[tuple[Any, ...]] = []
-            req = http.request(
-                f"http://127.0.0.1:{port}/upload",
-                method="POST",
-                agent=agent,
-                headers={"Content-Type": "text/plain"},
-                timeout=30.0,
-                deadline=120.0,
-            )
-            req.on("information", lambda info: events.append(("information", info)))
-            req.on("socket", lambda socket: events.append(("socket", socket.remote_port)))
-            await req.write(b"part one")
-            await req.write(b"part two")
-            await req.end(trailers={"Content-MD5": "…".encode().hex()})
-            res = await req.response()
-            assert await res.read() == b"part onepart two"
-            assert events == [("socket", port)]
-            assert req.reused_socket
-        await server.close(grace=10)
-        await serving
 
 
 async def test_awaiting_a_request_is_waiting_for_its_response() -> None:

@@ -1,0 +1,42 @@
+"""A connection that ends before the message does (message.complete; Event: 'aborted').
+
+Prints:
+    b'whole' complete: True
+    aborted
+    The connection was terminated while the message was still being sent
+    complete: False, of it came b'ha'
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from anywire.asyncio import http
+
+
+async def send(req: http.IncomingMessage, res: http.ServerResponse) -> None:
+    if req.url == "/half":
+        res.write_head(200, {"Content-Length": 4})
+        await res.write("ha")
+        res.destroy()
+        return
+    await res.end("whole")
+
+
+async def main() -> None:
+    async with http.create_server(send) as server:
+        await server.listen(8000, "127.0.0.1")
+        for path in ("/whole", "/half"):
+            req = http.request(host="127.0.0.1", port=8000, method="POST", path=path)
+            await req.end()
+            async with req as res:
+                res.on("aborted", lambda: print("aborted"))
+                try:
+                    print(await res.read(), "complete:", res.complete)
+                except http.TruncatedError as error:
+                    print("The connection was terminated while the message was still being sent")
+                    print(f"complete: {res.complete}, of it came {error.partial!r}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
