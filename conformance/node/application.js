@@ -172,6 +172,8 @@ class Application {
     } else if (verb === 'most') {
       const value = scope.lookUp(path);
       this.log.add(value <= Number(args[0]) ? `${label} at most ${args[0]}` : `${label} is ${value}`);
+    } else if (verb === 'option') {
+      this.log.add(`${label} option ${args[0]} not in Node`);
     } else if (verb === 'leave') {
       yield* this.call_resume(this.states.get(scope.lookUp(path)).response, [], {}, operation.text);
     } else {
