@@ -227,7 +227,8 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = output.read_text()
     assert f"| backend | ✓ | ≠ | ✗ | · | of |\n|---|---|---|---|---|---|\n| {SIM} |" in page
     assert all(f"\n| {identifier} | " in page for identifier in statement_ids())
-    assert "- **WIR-33**: " in page
+    assert "\n| WIR-12 | ✓ | = | " in page
+    assert "\n| WIR-33 | ≠ | ≠ | " in page
 
 
 def test_the_repository_has_the_table_of_its_cases() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from .cases import Case
 from .goldens import VERSION, place
-from .holding import Goldens, differences, tally
+from .holding import Goldens, differences
 from .table import FAMILIES
 
 __all__ = ["made_page"]
@@ -34,7 +33,7 @@ def made_page(cases: list[Case], goldens: Goldens) -> str:
         f"what the real Node {VERSION} does with that case ([goldens](../conformance/goldens)), `+` what anywire does:",
         "lines of the event log, bytes received (`<`) and sent (`>`) by the peer, and how a connection ends.",
         "",
-        f"{len(entries)} deviations from {len(statements)} statements. Of all cases: {tally(cases)}.",
+        f"{len(entries)} deviations from {len(statements)} statements.",
     ]
     for family, title in [*FAMILIES.items(), ("", _OTHER)]:
         ours = sorted((each for each in entries if _family(each[0]) == family), key=lambda each: _order(each[0]))
@@ -57,15 +56,9 @@ def _order(identifiers: str) -> tuple[str, bool, int]:
 
 def _entry(identifiers: str, reason: str, shown: list[Case], goldens: Goldens) -> Iterator[str]:
     yield from ("", f"### {identifiers}", "", f"Why: {reason}.", "")
-    places = itertools.groupby(shown, key=lambda case: case.document.path)
-    yield (
-        "Shown by "
-        + "; ".join(
-            f"[{place_of(path)}](../conformance/cases/{place_of(path)}.md): "
-            + ", ".join(case.document.title for case in each)
-            for path, each in places
-        )
-        + "."
+    yield "Shown by " + "; ".join(
+        f"[{where}](../conformance/cases/{where}.md): {', '.join(case.document.title for case in each)}"
+        for where, each in itertools.groupby(shown, key=place)
     )
     first = next((case for case in shown if (place(case), case.document.title) in goldens), None)
     if first is None:
@@ -74,11 +67,6 @@ def _entry(identifiers: str, reason: str, shown: list[Case], goldens: Goldens) -
     golden = goldens[place(first), first.document.title]
     yield from _collapsed(map(_cut, differences(first, golden, from_node=True)))
     yield "```"
-
-
-def place_of(path: Path) -> str:
-    """Folder and file without suffix."""
-    return f"{path.parent.name}/{path.stem}"
 
 
 def _cut(line: str) -> str:

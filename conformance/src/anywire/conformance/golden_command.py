@@ -11,7 +11,8 @@ from typing import Any
 from .cases import Case, load_cases
 from .deviations import made_page
 from .errors import UsageError
-from .goldens import VERSION, Golden, find_node, folder, load_goldens, place, record, wanted, write_goldens
+from .folders import beside
+from .goldens import VERSION, Golden, find_node, load_goldens, place, record, wanted, write_goldens
 from .holding import at_odds, differences, tally
 from .selection import add_selection, selected_cases
 
@@ -19,8 +20,8 @@ __all__ = ["add_goldens"]
 
 DESCRIPTION = f"""\
 Runs the cases on the real Node {VERSION} and writes what it did to conformance/goldens/. Node is set up through npm in
-.node/ when it is not there (or say --node PATH). Recording again changes nothing; what does change is shown. Cases that
-expect something else without saying so are shown, too.
+.node/ of the current folder (or say --node PATH). Recording again changes nothing; what does change is shown. Cases
+that expect something else without saying so are shown, too.
 
 Exit status: 0; 1 when a case is at odds with its golden, or with --check when a golden differs from what is committed;
 2 when nothing was recorded.
@@ -53,8 +54,8 @@ def _goldens(options: argparse.Namespace) -> int:
         raise UsageError("the goldens are those of the suite's own cases; say --show to see what Node does with others")
     chosen = selected_cases(options)
     cases = [case for case in chosen if wanted(case)]
-    where = folder()
-    node = find_node(options.node, where.parents[1] / ".node")
+    where = beside("goldens")
+    node = find_node(options.node, Path(".node"))
     before = load_goldens(where)
     after = record(node, cases, before)
     if options.show:

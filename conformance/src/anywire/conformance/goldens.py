@@ -27,10 +27,11 @@ from typing import Any, Final
 from .cases import PARSER_ROLES, Case
 from .documents import Document, escape, read
 from .errors import UsageError
+from .folders import beside
 from .language import Operation, Section, Step
 from .parsing import setup_of
 
-__all__ = ["VERSION", "Golden", "find_node", "folder", "load_goldens", "place", "record", "wanted", "write_goldens"]
+__all__ = ["VERSION", "Golden", "find_node", "load_goldens", "place", "record", "wanted", "write_goldens"]
 
 VERSION: Final = "13.14.0"
 PATIENCE: Final = 60.0
@@ -83,12 +84,6 @@ class Golden:
 # ---------------------------------------------------------------- files
 
 
-def folder() -> Path:
-    """Where the goldens are: in the checkout, or beside the installed code."""
-    here = Path(__file__).parent
-    return here / "goldens" if (here / "goldens").is_dir() else here.parents[2] / "goldens"
-
-
 def place(case: Case) -> str:
     """Folder and file of a case, without suffix: ``server/dispatch``."""
     path = case.document.path
@@ -97,7 +92,7 @@ def place(case: Case) -> str:
 
 def load_goldens(where: Path | None = None) -> dict[tuple[str, str], Golden]:
     """Read all goldens, by :func:`place` and title."""
-    where = where or folder()
+    where = where or beside("goldens")
     found = {}
     for path in sorted(where.glob("*/*.md")):
         for document in read(path):
@@ -229,7 +224,8 @@ def _installed(home: Path) -> Path:
     if npm is None:
         raise UsageError(f"npm is not installed; it is needed to set up Node {VERSION} (or say --node PATH)")
     home.mkdir(parents=True, exist_ok=True)
-    command = [npm, "install", "--prefix", str(home), "--no-save", "--no-audit", "--no-fund", f"{package}@{VERSION}"]
+    options = "--no-save --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000".split()
+    command = [npm, "install", "--prefix", str(home), *options, f"{package}@{VERSION}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not node.is_file():
         reason = next((line for line in done.stderr.splitlines() if line.strip()), "no reason given")
@@ -242,10 +238,7 @@ class _Runner:
 
     def __init__(self, node: Path, sockets: Iterable[socket.socket] = ()) -> None:
         self._sockets = sockets
-        script = Path(__file__).parent / "node" / "runner.js"
-        if not script.is_file():
-            script = Path(__file__).parents[3] / "node" / "runner.js"
-        self._command = [str(node), "--expose-internals", "--no-warnings", str(script)]
+        self._command = [str(node), "--expose-internals", "--no-warnings", str(beside("node") / "runner.js")]
         self._process: subprocess.Popen[str] | None = None
 
     def check(self) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 
 from .backends import resolve
 from .cases import Case
+from .goldens import place
+from .holding import DIFFERS, EQUAL, standing, tally
 from .running import FAIL
 from .verdicts import SIGNS, Verdict, judge, run_suite
 
@@ -57,7 +59,10 @@ def tabulate(columns: Mapping[str, Mapping[str, Verdict]], cases: list[Case]) ->
         "and what the suite says about it on each backend.",
         "",
         f"{len(cases)} cases, {runs} runs per backend. ✓ passes as in Node, ≠ passes and differs from Node on purpose",
-        "(the reasons stand below), ✗ fails, · not covered by a case yet.",
+        "([the reasons](deviations.md)), ✗ fails, · not covered by a case yet.",
+        "",
+        f"{tally(cases)}. In the column *golden* stands whether a case of the ID was held against what the real Node",
+        "13.14.0 did: = equal, ≠ different as the case says.",
         "",
         "| backend | ✓ | ≠ | ✗ | · | of |",
         "|---|---|---|---|---|---|",
@@ -67,18 +72,21 @@ def tabulate(columns: Mapping[str, Mapping[str, Verdict]], cases: list[Case]) ->
         numbers = [str(counts[each]) for each in SIGNS]
         lines.append(f"| {name} | {' | '.join(numbers)} | {len(columns[name])} |")
     for family, title in FAMILIES.items():
-        lines += ["", f"## {title}", "", f"| ID | {' | '.join(names)} | cases |", f"|---|{'---|' * len(names)}---|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"| ID | {' | '.join(names)} | golden | cases |",
+            f"|---|{'---|' * len(names)}---|---|",
+        ]
         for identifier, verdict in first.items():
             if identifier.startswith(f"{family}-"):
                 signs = " | ".join(SIGNS[columns[name][identifier].verdict] for name in names)
-                shown = ", ".join(dict.fromkeys(_place(outcome.case) for outcome in verdict.outcomes))
-                lines.append(f"| {identifier} | {signs} | {shown} |")
-    lines += ["", "## Where it differs from Node on purpose", ""]
-    for identifier, verdict in first.items():
-        lines += [f"- **{identifier}**: {reason}." for reason in verdict.reasons]
+                shown = ", ".join(dict.fromkeys(place(outcome.case) for outcome in verdict.outcomes))
+                lines.append(f"| {identifier} | {signs} | {_backing(identifier, cases)} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
-def _place(case: Case) -> str:
-    path = case.document.path
-    return f"{path.parent.name}/{path.stem}"
+def _backing(identifier: str, cases: list[Case]) -> str:
+    standings = {standing(case) for case in cases if identifier in case.ids}
+    return " ".join(sign for each, sign in ((EQUAL, "="), (DIFFERS, "≠")) if each in standings)
