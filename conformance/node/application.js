@@ -7,6 +7,7 @@
 const { Writable } = require('stream');
 const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, scaled, write } = require('./names');
 const { describeError, describeEvent, shown } = require('./observing');
+const { certificate } = require('./secure');
 
 const HOOKS = new Set(['request', 'check_continue', 'check_expectation', 'connect', 'upgrade', 'client_error']);
 const SWITCHES = new Set(['connect', 'upgrade']);
@@ -63,12 +64,14 @@ class Scope {
 }
 
 class Application {
-  constructor(world, program, http) {
+  constructor(world, program, modules, folder) {
     this.world = world;
     this.program = program;
     this.log = world.log;
-    this.http = http;
-    this.scope = new Scope({ http }, {});
+    this.modules = modules;
+    this.module = 'https' in modules ? 'https' : 'http';
+    this.folder = folder; // of certificates
+    this.scope = new Scope({ ...modules }, {});
     this.requests = [];
     this.agents = [];
     this.tasks = {};
@@ -144,7 +147,7 @@ class Application {
     if (verb === 'request' || verb === 'get') return this.request(operation, scope);
     if (verb === 'agent') return this.agent(operation, scope);
     if (verb === 'sink') return this.name(name, sink(), scope);
-    if (verb === 'standalone') return this.name(name, new this.http.ServerResponse(options(this.value(args[0]), () => {})), scope);
+    if (verb === 'standalone') return this.name(name, new this.modules.http.ServerResponse(options(this.value(args[0]), () => {})), scope);
     const label = scope.label(path);
     if (verb === 'watch') {
       for (const event of args) this.whenThere(path, scope, (target) => this.watch(target, label, event));
@@ -195,15 +198,23 @@ class Application {
     this.scope.names[name] = value;
   }
 
-  request({ verb, args, named, name }, scope) {
+  /** Whoever does not say whom it trusts trusts the authority of the suite. */
+  trusting(module, asked) {
+    if (module === 'https' && !('ca' in asked) && !('reject_unauthorized' in asked)) asked.ca = certificate(this.folder, 'authority');
+    return asked;
+  }
+
+  request({ verb, path, args, named, name }, scope) {
     const given = args.map((each) => this.value(each, scope));
     const plain = (each) => typeof each === 'object' && each !== null && !Array.isArray(each);
     const urls = given.filter((each) => !plain(each));
     const asked = Object.assign({}, ...given.filter(plain), this.named(named));
     if (!urls.length && !ADDRESS.some((each) => each in asked)) Object.assign(asked, { host: '127.0.0.1', port: this.world.port });
     if (typeof asked.agent === 'string') asked.agent = scope.lookUp([asked.agent]);
+    const module = path[0] || this.module;
+    if (asked.agent === undefined || asked.agent === false) this.trusting(module, asked);
     const made = options(asked, (what) => this.world.lacks(what));
-    const request = this.http[verb](...urls, made);
+    const request = this.modules[module][verb](...urls, made);
     if ('maxHeadersCount' in made) request.maxHeadersCount = made.maxHeadersCount;
     this.track(request, name);
     if (name) {
@@ -213,9 +224,10 @@ class Application {
     return request;
   }
 
-  agent({ args, named, name }, scope) {
-    const given = options({ ...(args.length ? this.value(args[0]) : {}), ...this.named(named) }, (what) => this.world.lacks(what));
-    const agent = new this.http.Agent(given);
+  agent({ path, args, named, name }, scope) {
+    const module = path[0] || this.module;
+    const asked = this.trusting(module, { ...(args.length ? this.value(args[0]) : {}), ...this.named(named) });
+    const agent = new this.modules[module].Agent(options(asked, (what) => this.world.lacks(what)));
     this.agents.push(agent);
     if (name) {
       this.name(name, agent, scope);
@@ -323,7 +335,7 @@ class Application {
   }
 
   *call_close(target, given, byName, text) {
-    if (!(target instanceof this.http.Server)) {
+    if (!target.listen) {
       target.destroySoon();
       yield rest(text);
       return undefined;
@@ -386,6 +398,7 @@ class Application {
     if ('$repeat' in value) return value.$repeat[0].repeat(value.$repeat[1]);
     if ('$inf' in value) return Infinity;
     if ('$error' in value) return Object.assign(new Error(value.$error[1]), { code: value.$error[0] });
+    if ('$pem' in value) return certificate(this.folder, value.$pem);
     if ('$note' in value) return () => this.log.add(`note ${value.$note}`);
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     return this.named(value, scope);
@@ -474,7 +487,8 @@ class Application {
       attributes[key] = given[key];
       delete given[key];
     }
-    const server = Object.assign(this.http.createServer(given), attributes);
+    if (this.module === 'https' && !('cert' in given)) given.cert = given.key = certificate(this.folder, 'localhost');
+    const server = Object.assign(this.modules[this.module].createServer(given), attributes);
     this.scope.names.server = server;
     for (const event of new Set(this.program.hooks.map(({ words }) => words[0]))) {
       const sections = this.program.hooks.filter(({ words }) => words[0] === event);

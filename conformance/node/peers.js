@@ -3,12 +3,14 @@
 // case says, and still carried out to its end when Node answers otherwise. What was sent and seen is written down.
 
 const net = require('net');
+const { agreed } = require('./secure');
 
 const DATE = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d GMT/g;
 
 class Peer {
-  constructor(world, number, steps) {
+  constructor(world, number, steps, secrets) {
     this.world = world;
+    this.secrets = secrets; // of TLS, if there is any
     this.number = number;
     this.steps = steps.slice();
     this.items = []; // what is written down: [verb, bytes or flag]
@@ -28,21 +30,27 @@ class Peer {
       if (verb === 'signal') this.world.signal(flag);
     }
     const socket = new net.Socket(fd === undefined ? { allowHalfOpen: true } : { allowHalfOpen: true, fd, manualStart: true });
-    this.use(socket);
+    this.use(socket, false);
     socket.connect(port, '127.0.0.1');
     yield { what: 'connecting', poll: () => this.connected || this.ended !== '' };
     yield* this.converse();
   }
 
   /** Be the other end of `socket`. */
-  use(socket) {
+  use(socket, accepted = true) {
     this.socket = socket;
-    this.connected = !socket.connecting;
+    this.accepted = this.connected = accepted;
     socket.setNoDelay(true);
     socket.on('connect', () => { this.connected = true; });
-    socket.on('data', (data) => { this.text += data.toString('latin1'); });
-    socket.on('end', () => { this.ended = this.ended || 'end'; });
-    socket.on('error', () => { this.ended = this.ended || 'cut'; });
+    this.listen(socket);
+  }
+
+  /** `stream` is what is spoken on from now on. */
+  listen(stream) {
+    this.stream = stream;
+    stream.on('data', (data) => { this.text += data.toString('latin1'); });
+    stream.on('end', () => { this.ended = this.ended || 'end'; });
+    stream.on('error', () => { this.ended = this.ended || 'cut'; });
   }
 
   /** What came and was not taken yet, without dates and ports. */
@@ -58,13 +66,13 @@ class Peer {
   }
 
   *converse() {
-    for (const { verb, data, flag } of this.steps) {
+    for (const { verb, data, flag, options } of this.steps) {
       if (verb === 'want' || verb === 'packet') {
         yield this.want(data);
         this.take(this.rest.startsWith(data) ? data.length : undefined);
       } else if (verb === 'send') {
         this.items.push(['>', data]);
-        this.socket.write(Buffer.from(data.replace(/PORT/g, this.world.port), 'latin1'));
+        this.stream.write(Buffer.from(data.replace(/PORT/g, this.world.port), 'latin1'));
         yield { what: '>', poll: () => true };
       } else if (verb === 'signal') {
         this.items.push(['signal', flag]);
@@ -72,17 +80,26 @@ class Peer {
       } else if (verb === 'wait') {
         this.items.push(['wait', flag]);
         yield this.flag(flag);
-      } else if (verb === 'eof') {
-        this.items.push(['eof', '']);
-        this.socket.end();
+      } else if (verb === 'eof' || verb === 'goodbye' || verb === 'fin') {
+        this.items.push([verb, '']);
+        if (verb === 'goodbye') this.stream.pipe.keepsOpen = true;
+        (verb === 'fin' ? this.socket : this.stream).end();
         yield { what: verb, poll: () => true };
       } else if (verb === 'reset' || verb === 'close') {
         this.take();
         this.items.push([verb, '']);
+        if (verb === 'close' && this.stream !== this.socket) {
+          this.stream.end();
+          yield { what: verb, poll: () => true };
+        }
         this.socket.destroy();
         this.ended = verb;
         yield { what: verb, poll: () => true };
-      } else {
+      } else if (verb === 'tls') {
+        yield* this.encrypt(options);
+      } else if (verb === 'has') {
+        this.items.push([verb, `${flag} ${JSON.stringify(agreed(this.stream, flag))}`]);
+      } else if (verb !== 'bare') {
         yield { what: verb, poll: () => this.ended !== '', forced: () => false };
         this.take();
         this.items.push([this.ended === '' ? 'open' : verb === 'gone' ? 'gone' : this.ended, '']);
@@ -90,6 +107,20 @@ class Peer {
     }
     this.take();
     this.socket.destroy();
+  }
+
+  /** Begin TLS. What a handshake came to is written down if it is not what the case says. */
+  *encrypt(options) {
+    const leftover = Buffer.from(this.rest, 'latin1');
+    this.used += leftover.length;
+    const secure = this.secrets.wrap(this.stream, leftover, options, this.accepted);
+    let done = false;
+    this.listen(secure);
+    secure.on(this.accepted ? 'secure' : 'secureConnect', () => { done = true; });
+    if (Object.keys(options).length) this.items.push(['tls', JSON.stringify(options)]);
+    const failed = () => this.ended !== '';
+    yield { what: 'tls', poll: () => failed() || (done && !options.refused), forced: () => false };
+    if (failed() !== Boolean(options.refused)) this.items.push([failed() ? 'refused' : 'open', '']);
   }
 
   flag(name) {

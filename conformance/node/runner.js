@@ -8,11 +8,13 @@
 
 const fs = require('fs');
 const http = require('http');
+const https = require('https');
 const net = require('net');
 const { Application, rest } = require('./application');
 const { Clock } = require('./clock');
 const parsing = require('./parsing');
 const { Peer } = require('./peers');
+const { Secrets } = require('./secure');
 const { World } = require('./world');
 
 const clock = new Clock();
@@ -62,7 +64,7 @@ function* request(world, { program, peers, listener }, application) {
   yield { what: '', poll: () => world.flows.every(({ name, peer }) => peer || name === 'main') };
   world.log.frozen = true;
   for (const each of application.requests) each.destroy();
-  for (const each of [...application.agents, application.http.globalAgent]) each.destroy();
+  for (const each of [...application.agents, http.globalAgent, https.globalAgent]) each.destroy();
   yield rest('');
   yield { what: '', poll: () => flows.every(({ done }) => done) };
 }
@@ -71,8 +73,9 @@ function* request(world, { program, peers, listener }, application) {
 function run(document, done) {
   clock.reset();
   const world = new World(clock, document.slowness || 1);
+  const secrets = new Secrets(document.certificates);
   const peers = (document.peers || []).map((steps, index) => {
-    return { peer: new Peer(world, index + 1, steps), fd: document.sockets && document.sockets[index] };
+    return { peer: new Peer(world, index + 1, steps, secrets), fd: document.sockets && document.sockets[index] };
   });
   let lines = null;
   let generator;
@@ -81,7 +84,7 @@ function run(document, done) {
       lines = yield* parsing[document.role === 'request' ? 'requests' : 'responses'](world, document);
     }());
   } else {
-    const application = new Application(world, document.program, http);
+    const application = new Application(world, document.program, document.secure ? { http, https } : { http }, document.certificates);
     const scenario = document.role === 'server' ? serve : request;
     generator = scenario(world, { ...document, peers }, application);
   }
@@ -95,6 +98,8 @@ function run(document, done) {
       else if (each.close) each.close();
     }
     http.globalAgent.destroy();
+    https.globalAgent.destroy();
+    https.globalAgent._sessionCache = { map: {}, list: [] };
     settle(() => done({
       log: log.map((line) => (typeof line === 'string' ? [0, line] : [line[0], line[1].split(`:${world.port}`).join(':PORT')])),
       peers: peers.map(({ peer }) => (peer.connected ? peer.items : null)),

@@ -152,6 +152,7 @@ def exported(case: Case) -> dict[str, Any]:
     program = case.program
     return {
         "role": case.role,
+        **({"secure": True} if case.secure else {}),
         "separate": case.document.keys.get("Data") == "separate",
         "program": {
             "server": program.server,
@@ -160,14 +161,13 @@ def exported(case: Case) -> dict[str, Any]:
             "observers": [_section(each) for each in program.observers],
             "tasks": {name: _section(each) for name, each in program.tasks.items()},
         },
-        "peers": [
-            [
-                {"verb": _VERBS.get(step.verb, step.verb), "data": step.data.decode("latin-1"), "flag": step.flag}
-                for step in steps
-            ]
-            for steps in whole_peers(case)
-        ],
+        "peers": [[_step(step) for step in steps] for steps in whole_peers(case)],
     }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    made = {"verb": _VERBS.get(step.verb, step.verb), "data": step.data.decode("latin-1"), "flag": step.flag}
+    return made if step.options is None else {**made, "options": step.options}
 
 
 def whole_peers(case: Case) -> list[list[Step]]:
@@ -192,7 +192,7 @@ def digest(document: dict[str, Any]) -> str:
 
 def wanted(case: Case) -> bool:
     """Can there be a golden?"""
-    return "Golden" not in case.document.keys and not case.secure
+    return "Golden" not in case.document.keys
 
 
 # ---------------------------------------------------------------- recording
@@ -342,7 +342,7 @@ def record(
         idle.put(runner)
 
     def one(case: Case) -> Golden:
-        document = exported(case)
+        document = {**exported(case), "certificates": str(beside("certificates"))}
         known = before.get((place(case), case.document.title))
         runner = idle.get()
         try:
@@ -379,8 +379,7 @@ def _recorded(node: Path, runner: _Runner, case: Case, document: dict[str, Any])
         result = runner.run(document)
     lines = [f"at {at:g} {text}" if at else _parser_line(text) for at, text in result["log"]]
     peers = [conversation(items) for items in result["peers"]]
-    plain = {name: value for name, value in document.items() if name != "slowness"}
-    return Golden(case.document.title, digest(plain), lines, peers, result["lacks"], result["waiting"])
+    return Golden(case.document.title, digest(exported(case)), lines, peers, result["lacks"], result["waiting"])
 
 
 def _parser_line(text: str) -> str:
