@@ -5,7 +5,8 @@
 // happened (see world.js).
 
 const { Writable } = require('stream');
-const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, scaled, write } = require('./names');
+const { Calls } = require('./calls');
+const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, write } = require('./names');
 const { describeError, describeEvent, shown } = require('./observing');
 const { certificate } = require('./secure');
 
@@ -26,11 +27,6 @@ const ARGUMENTS = {
   timeout: ['socket'],
 };
 const ADDRESS = ['host', 'hostname', 'port', 'socket_path', 'create_connection'];
-const WAITING = new Set([
-  'add_information', 'end', 'flush_headers', 'send', 'send_eof', 'write_continue', 'write_early_hints', 'write_information',
-  'write_processing',
-]);
-
 function sink() {
   const made = new Writable({
     write(data, encoding, done) {
@@ -40,8 +36,6 @@ function sink() {
   });
   return Object.assign(made, { text: '' });
 }
-
-const rest = (what) => ({ what, poll: () => true });
 
 class Scope {
   constructor(names, labels) {
@@ -63,8 +57,9 @@ class Scope {
   }
 }
 
-class Application {
+class Application extends Calls {
   constructor(world, program, modules, folder) {
+    super();
     this.world = world;
     this.program = program;
     this.log = world.log;
@@ -82,9 +77,10 @@ class Application {
     this.listen = null;
     const sections = [program.main, ...program.hooks, ...program.observers, ...Object.values(program.tasks)];
     const operations = sections.flatMap((section) => section.operations);
-    this.answered = new Set(operations.filter(({ path }) => path[1] === 'response' || path[1] === 'res').map(({ path }) => path[0]));
+    const paths = operations.map(({ path }) => path);
+    this.answered = new Set(paths.filter((path) => path[1] === 'response' || path[1] === 'res').map((path) => path[0]));
     this.switching = new Set(program.observers.map(({ words }) => words.join(' ')));
-    for (const { path } of operations.filter((each) => each.path[1] === 'upgraded')) {
+    for (const path of paths.filter((each) => each[1] === 'upgraded')) {
       for (const event of SWITCHES) this.switching.add(`${path[0]} ${event}`);
     }
   }
@@ -147,7 +143,10 @@ class Application {
     if (verb === 'request' || verb === 'get') return this.request(operation, scope);
     if (verb === 'agent') return this.agent(operation, scope);
     if (verb === 'sink') return this.name(name, sink(), scope);
-    if (verb === 'standalone') return this.name(name, new this.modules.http.ServerResponse(options(this.value(args[0]), () => {})), scope);
+    if (verb === 'standalone') {
+      const given = options(this.value(args[0]), () => {});
+      return this.name(name, new this.modules.http.ServerResponse(given), scope);
+    }
     const label = scope.label(path);
     if (verb === 'watch') {
       for (const event of args) this.whenThere(path, scope, (target) => this.watch(target, label, event));
@@ -158,8 +157,9 @@ class Application {
       this.log.add(['note', ...args].join(' '));
     } else if (verb === 'count') {
       const agent = scope.lookUp(path);
-      const counts = [agent.sockets, agent.freeSockets, agent.requests].map((each) => Object.values(each).flat().length);
-      this.log.add(`${label} sockets ${counts[0]}, free ${counts[1]}, requests ${counts[2]}`);
+      const maps = [agent.sockets, agent.freeSockets, agent.requests];
+      const [used, free, queued] = maps.map((map) => Object.values(map).flat());
+      this.log.add(`${label} sockets ${used.length}, free ${free.length}, requests ${queued.length}`);
     } else if (verb === 'signal') {
       args.forEach((each) => this.world.signal(each));
     } else if (verb === 'wait') {
@@ -200,19 +200,21 @@ class Application {
 
   /** Whoever does not say whom it trusts trusts the authority of the suite. */
   trusting(module, asked) {
-    if (module === 'https' && !('ca' in asked) && !('reject_unauthorized' in asked)) asked.ca = certificate(this.folder, 'authority');
-    return asked;
+    const says = 'ca' in asked || 'reject_unauthorized' in asked;
+    return module === 'http' || says ? asked : { ...asked, ca: certificate(this.folder, 'authority') };
   }
 
   request({ verb, path, args, named, name }, scope) {
     const given = args.map((each) => this.value(each, scope));
     const plain = (each) => typeof each === 'object' && each !== null && !Array.isArray(each);
     const urls = given.filter((each) => !plain(each));
-    const asked = Object.assign({}, ...given.filter(plain), this.named(named));
-    if (!urls.length && !ADDRESS.some((each) => each in asked)) Object.assign(asked, { host: '127.0.0.1', port: this.world.port });
+    let asked = Object.assign({}, ...given.filter(plain), this.named(named));
+    if (!urls.length && !ADDRESS.some((each) => each in asked)) {
+      asked = { ...asked, host: '127.0.0.1', port: this.world.port };
+    }
     if (typeof asked.agent === 'string') asked.agent = scope.lookUp([asked.agent]);
     const module = path[0] || this.module;
-    if (asked.agent === undefined || asked.agent === false) this.trusting(module, asked);
+    if (asked.agent === undefined || asked.agent === false) asked = this.trusting(module, asked);
     const made = options(asked, (what) => this.world.lacks(what));
     const request = this.modules[module][verb](...urls, made);
     if ('maxHeadersCount' in made) request.maxHeadersCount = made.maxHeadersCount;
@@ -236,157 +238,6 @@ class Application {
     return agent;
   }
 
-  // ---------------------------------------------------------------- calls
-
-  *call({ path, args, named, noted, text }, scope) {
-    const method = path[path.length - 1];
-    const target = scope.lookUp(path.slice(0, -1));
-    const given = args.map((each) => this.value(each, scope));
-    const byName = this.named(named, scope);
-    const special = this[`call_${method}`];
-    if (noted && (method === 'write' || method === 'end')) return yield* this.calledBack(target, method, given, text);
-    if (special) return yield* special.call(this, target, given, byName, text);
-    if (typeof target[camel(method)] !== 'function') throw new NotInNode(method);
-    if (byName.trailers) target.addTrailers(byName.trailers);
-    if (byName.headers) given.push(byName.headers);
-    const value = target[camel(method)](...given);
-    if (WAITING.has(method)) yield* this.handedOver(target, rest(text));
-    return value;
-  }
-
-  /** A call that waits ends with the error that ends its request meanwhile. */
-  *handedOver(target, wait) {
-    const state = this.states.get(target);
-    const before = state && state.error;
-    yield wait;
-    if (state && state.error !== before) throw state.error;
-  }
-
-  /** `write` or `end`, until its callback. */
-  *calledBack(target, method, given, text) {
-    let called = false;
-    const value = target[method](...given, () => { called = true; });
-    yield* this.handedOver(target, { what: text, poll: () => called });
-    return value;
-  }
-
-  *call_pipe(source, [destination], byName, text) {
-    const value = source.pipe(destination);
-    let over = value === undefined;
-    destination.once('finish', () => { over = true; }).once('close', () => { over = true; });
-    yield { what: text, poll: () => over || source.aborted };
-    return value;
-  }
-
-  *call_write(target, given, byName, text) {
-    const value = target.write(...given);
-    let drained = value || target.destroyed || target.finished;
-    if (!drained) target.once('drain', () => { drained = true; }).once('close', () => { drained = true; });
-    const gone = () => target.socket && target.socket.destroyed;
-    yield* this.handedOver(target, { what: text, poll: () => drained || gone() });
-    return value;
-  }
-
-  *call_response(request, given, byName, text) {
-    const state = this.states.get(request);
-    yield { what: text, poll: () => state.response || state.error || state.switched };
-    if (!state.response && !state.switched) throw state.error;
-    return state.response;
-  }
-
-  *call_upgraded(request, given, byName, text) {
-    const state = this.states.get(request);
-    yield { what: text, poll: () => state.switched || state.error };
-    if (!state.switched) throw state.error;
-    return state.switched;
-  }
-
-  *call_read(message, given, byName, text) {
-    const pieces = [];
-    const state = message._readableState;
-    const over = () => state.endEmitted || ((message.aborted || state.destroyed) && state.length === 0);
-    const readable = () => {};
-    const size = given.length && given[0] >= 0 ? given[0] : undefined;
-    const more = () => {
-      for (let piece; (size === undefined || !pieces.length) && (piece = message.read(size)) !== null;) pieces.push(piece);
-      return (size !== undefined && pieces.length > 0) || over();
-    };
-    if (!state.endEmitted) message.on('readable', readable);
-    yield { what: text, poll: more };
-    message.removeListener('readable', readable);
-    return state.encoding || state.decoder ? pieces.join('') : Buffer.concat(pieces);
-  }
-
-  *call_resume(message, given, byName, text) {
-    const state = message._readableState;
-    const value = message.resume();
-    yield { what: text, poll: () => state.endEmitted || message.aborted || state.destroyed };
-    return value;
-  }
-
-  *call_receive(socket, given, byName, text) {
-    let data = null;
-    const state = socket._readableState;
-    const readable = () => {};
-    socket.on('readable', readable);
-    yield { what: text, poll: () => (data = socket.read()) !== null || state.endEmitted || socket.destroyed };
-    socket.removeListener('readable', readable);
-    return data === null ? '' : data;
-  }
-
-  *call_close(target, given, byName, text) {
-    if (!target.listen) {
-      target.destroySoon();
-      yield rest(text);
-      return undefined;
-    }
-    let closed = false;
-    let failure = null;
-    target.close((error) => {
-      failure = error;
-      closed = true;
-    });
-    yield { what: text, poll: () => closed };
-    if (failure) throw failure;
-    return undefined;
-  }
-
-  *call_listen(server, given, byName, text) {
-    let failure = null;
-    const failed = (error) => { failure = error; };
-    server.once('error', failed);
-    server.listen(...given.map((each) => (each && typeof each === 'object' ? options(each, () => {}) : each)));
-    yield { what: text, poll: () => server.listening || failure };
-    server.removeListener('error', failed);
-    if (failure) throw failure;
-    return server;
-  }
-
-  *call_get_connections(server, given, byName, text) {
-    let answer;
-    server.getConnections((error, count) => { answer = count; });
-    yield { what: text, poll: () => answer !== undefined };
-    return answer;
-  }
-
-  *call_create_server(module, given, byName) {
-    const named = Object.keys(byName).length ? [options(byName, (what) => this.world.lacks(what))] : [];
-    return module.createServer(...given, ...named);
-  }
-
-  *call_get_name(agent, [given]) {
-    return agent.getName(options(given, () => {}));
-  }
-
-  *call_set_timeout(target, [seconds, ...others]) {
-    return target.setTimeout(scaled('timeout', seconds), ...others);
-  }
-
-  *call_address(target) {
-    const address = target.address();
-    return address && typeof address === 'object' ? [address.address, address.port] : address;
-  }
-
   // ---------------------------------------------------------------- values
 
   value(value, scope = this.scope) {
@@ -405,7 +256,8 @@ class Application {
   }
 
   named(values, scope = this.scope) {
-    return Object.fromEntries(Object.entries(values).map(([name, each]) => [this.value(name), this.value(each, scope)]));
+    const entries = Object.entries(values).map(([name, each]) => [this.value(name), this.value(each, scope)]);
+    return Object.fromEntries(entries);
   }
 
   // ---------------------------------------------------------------- observers
@@ -534,4 +386,4 @@ class Application {
   }
 }
 
-module.exports = { Application, rest };
+module.exports = { Application };

@@ -15,8 +15,7 @@ const SPECIAL = {
 };
 // Options that 13.14 does not have, and of a server those that are attributes.
 const LATER = new Set([
-  'drop_request_on_max', 'joinDuplicateHeaders', 'maxDrain', 'maxRequestsPerSocket', 'maxTotalSockets', 'replay',
-  'requestTimeout', 'scheduling', 'signal',
+  'maxDrain', 'maxRequestsPerSocket', 'maxTotalSockets', 'replay', 'requestTimeout', 'scheduling', 'signal',
 ]);
 const SERVER_ATTRIBUTES = new Set([
   'headersTimeout', 'httpAllowHalfOpen', 'keepAliveTimeout', 'maxConnections', 'maxHeadersCount', 'timeout',

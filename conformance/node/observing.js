@@ -65,7 +65,8 @@ class Log {
 
   /** Does a line begin with these words? */
   has(start) {
-    return this.entries.some(({ text }) => text === start || text.startsWith(`${start} `) || text.startsWith(`${start}:`));
+    const begins = (text) => text === start || text.startsWith(`${start} `) || text.startsWith(`${start}:`);
+    return this.entries.some(({ text }) => begins(text));
   }
 
   /** The log as [seconds, text]; consecutive data of one message are one line. */

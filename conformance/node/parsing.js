@@ -5,7 +5,7 @@
 const http = require('http');
 const net = require('net');
 const { describeError } = require('./observing');
-const { rest } = require('./application');
+const { rest } = require('./calls');
 
 const hex = (each) => `\\x${each.charCodeAt(0).toString(16).padStart(2, '0')}`;
 const NAMED = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
@@ -39,7 +39,9 @@ class Messages {
       }
       if (body) lines.push(`body ${body}`);
       const { rawTrailers } = message;
-      for (let at = 0; at < rawTrailers.length; at += 2) lines.push(`trailer ${rawTrailers[at]}:${after(rawTrailers[at + 1])}`);
+      for (let at = 0; at < rawTrailers.length; at += 2) {
+        lines.push(`trailer ${rawTrailers[at]}:${after(rawTrailers[at + 1])}`);
+      }
       if (message.complete) lines.push('end');
       if (message.aborted) lines.push('aborted');
     }
@@ -77,7 +79,8 @@ function* requests(world, { input, eof, lenient, limits, rest: wantsRest }) {
   let answer = '';
   for (const event of wantsRest ? ['upgrade', 'connect'] : ['connect']) {
     server.on(event, (req, socket, head) => {
-      const block = messages.add(`request ${req.method} ${target(req.url)} HTTP/${req.httpVersion}`, req, { live: false });
+      const line = `request ${req.method} ${target(req.url)} HTTP/${req.httpVersion}`;
+      const block = messages.add(line, req, { live: false });
       if (wantsRest) block.rest = head.toString('latin1');
       else connect(head); // a CONNECT is the last request of its connection; what follows has another
     });
@@ -117,7 +120,8 @@ function* responses(world, { input, eof, lenient, limits, method, rest: wantsRes
     if ('max_headers_count' in limits) request.maxHeadersCount = limits.max_headers_count;
     const begin = (live) => (res, socket, head) => {
       const alive = live && request.shouldKeepAlive ? ' keep-alive' : '';
-      const block = messages.add(`response ${res.statusCode} HTTP/${res.httpVersion}${alive}:${after(res.statusMessage)}`, res, { live });
+      const line = `response ${res.statusCode} HTTP/${res.httpVersion}${alive}:${after(res.statusMessage)}`;
+      const block = messages.add(line, res, { live });
       if (!live) block.rest = head.toString('latin1');
     };
     request.on('response', begin(true));

@@ -5,7 +5,7 @@
 const net = require('net');
 const { agreed } = require('./secure');
 
-const DATE = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d GMT/g;
+const DATE = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT/g;
 
 class Peer {
   constructor(world, number, steps, secrets) {
@@ -29,7 +29,8 @@ class Peer {
       if (verb === 'wait') yield this.flag(flag);
       if (verb === 'signal') this.world.signal(flag);
     }
-    const socket = new net.Socket(fd === undefined ? { allowHalfOpen: true } : { allowHalfOpen: true, fd, manualStart: true });
+    const given = fd === undefined ? {} : { fd, manualStart: true };
+    const socket = new net.Socket({ allowHalfOpen: true, ...given });
     this.use(socket, false);
     socket.connect(port, '127.0.0.1');
     yield { what: 'connecting', poll: () => this.connected || this.ended !== '' };

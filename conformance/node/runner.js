@@ -3,14 +3,15 @@
 //
 //     node --expose-internals runner.js < cases
 //
-// One case a line as JSON (made by anywire/conformance/goldens.py), one result a line. Made for Node 13.14.0; nothing is
-// needed but Node. Whatever a case leaves behind is cleared up before the next.
+// One case a line as JSON (made by anywire/conformance/goldens.py), one result a line. Made for Node 13.14.0; nothing
+// is needed but Node. Whatever a case leaves behind is cleared up before the next.
 
 const fs = require('fs');
 const http = require('http');
 const https = require('https');
 const net = require('net');
-const { Application, rest } = require('./application');
+const { Application } = require('./application');
+const { rest } = require('./calls');
 const { Clock } = require('./clock');
 const parsing = require('./parsing');
 const { Peer } = require('./peers');
@@ -84,14 +85,16 @@ function run(document, done) {
       lines = yield* parsing[document.role === 'request' ? 'requests' : 'responses'](world, document);
     }());
   } else {
-    const application = new Application(world, document.program, document.secure ? { http, https } : { http }, document.certificates);
+    const modules = document.secure ? { http, https } : { http };
+    const application = new Application(world, document.program, modules, document.certificates);
     const scenario = document.role === 'server' ? serve : request;
     generator = scenario(world, { ...document, peers }, application);
   }
   const main = world.start('main', false, generator);
   uncaught = (error) => world.uncaught(error);
   world.run(main, () => {
-    const log = lines || world.log.lines(document.separate);
+    const log = lines ? lines.map((line) => [0, line]) : world.log.lines(document.separate);
+    const masked = (text) => text.split(`:${world.port}`).join(':PORT');
     world.log.frozen = true;
     for (const each of process._getActiveHandles()) {
       if (each.destroy) each.destroy();
@@ -101,7 +104,7 @@ function run(document, done) {
     https.globalAgent.destroy();
     https.globalAgent._sessionCache = { map: {}, list: [] };
     settle(() => done({
-      log: log.map((line) => (typeof line === 'string' ? [0, line] : [line[0], line[1].split(`:${world.port}`).join(':PORT')])),
+      log: log.map(([at, text]) => [at, masked(text)]),
       peers: peers.map(({ peer }) => (peer.connected ? peer.items : null)),
       lacks: [...world.lacking],
       waiting: world.waiting,

@@ -55,7 +55,11 @@ class Secrets {
     const alpn = {};
     if (options.alpn) tls.convertALPNProtocols(options.alpn, alpn);
     return new tls.TLSSocket(pipe, {
-      isServer: true, secureContext: this.context(options, true, key), requestCert: 'ask' in options, rejectUnauthorized: false, ...alpn,
+      isServer: true,
+      secureContext: this.context(options, true, key),
+      requestCert: 'ask' in options,
+      rejectUnauthorized: false,
+      ...alpn,
     });
   }
 

@@ -86,8 +86,8 @@ class World {
     if (this.force(({ hopeless }) => hopeless && hopeless())) return true;
     if (this.clock.jump(this.clock.origin + HORIZON)) return true;
     if (this.force(({ hopeless, forced }) => hopeless || forced)) return true;
-    this.waiting = this.flows.filter((flow) => flow !== main && flow.wait.what).map(({ name, wait }) => `${name}: ${wait.what}`);
-    if (main.wait.what) this.waiting.unshift(`${main.name}: ${main.wait.what}`);
+    const waiting = [main, ...this.flows.filter((flow) => flow !== main)].filter(({ wait }) => wait.what);
+    this.waiting = waiting.map(({ name, wait }) => `${name}: ${wait.what}`);
     this.over();
     return true;
   }
