@@ -44,7 +44,11 @@ function read(owner, name) {
 function write(owner, name, value) {
   const key = camel(name);
   if (!(key in Object(owner)) && !UNSET.has(key)) throw new NotInNode(name);
-  owner[key] = scaled(key, value);
+  try {
+    owner[key] = scaled(key, value);
+  } catch (error) {
+    throw error instanceof TypeError && !error.code ? Object.assign(error, { code: 'AttributeError' }) : error; // read-only
+  }
 }
 
 function scaled(key, value) {

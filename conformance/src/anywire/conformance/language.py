@@ -53,10 +53,10 @@ CALLS: Final = frozenset(
     """
     abort add_trailers address append_header assign_socket clear_timeout close close_all_connections
     close_idle_connections cork create_server destroy detach_socket end end_nowait flush_headers get_connections
-    get_header get_header_names get_headers get_name get_raw_header_names has_header listen listener_count pause pipe
-    read receive remove_header response resume send send_eof set_encoding set_header set_headers set_no_delay
-    set_socket_keep_alive set_timeout uncork upgraded validate_header_name validate_header_value write write_continue
-    write_early_hints write_head write_header write_information write_nowait write_processing
+    get_header get_header_names get_headers get_name get_raw_header_names has_header listen listener_count pause
+    pipe read receive remove_header response resume send send_eof set_encoding set_header set_headers set_no_delay
+    set_socket_keep_alive set_timeout uncork upgraded validate_header_name validate_header_value write
+    write_continue write_early_hints write_head write_header write_information write_nowait write_processing
     """.split()
 )
 """Methods that operations may call."""
@@ -64,18 +64,16 @@ CALLS: Final = frozenset(
 ATTRIBUTES: Final = frozenset(
     """
     Agent ClientRequest IncomingMessage METHODS OutgoingMessage STATUS_CODES Server ServerResponse aborted agent
-    authorized bytes_parsed chunked_encoding code complete default_max_sockets default_port destroyed encrypted finished
-    free_sockets
-    global_agent headers headers_distinct headers_sent headers_timeout host http_allow_half_open http_version
-    http_version_major http_version_minor keep_alive keep_alive_delay keep_alive_timeout listening max_cached_sessions
-    max_connections
-    max_free_sockets max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets
-    message method options path protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length
-    reason remote_address req request_timeout requests res reuse_socket reused_socket scheduling send_date
-    should_keep_alive socket
-    socket_path sockets status_code status_message text timeout trailers trailers_distinct upgrade url
-    use_chunked_encoding_by_default writable writable_corked writable_ended writable_finished writable_high_water_mark
-    writable_length writable_object_mode
+    authorized bytes_parsed chunked_encoding code complete default_max_sockets default_port destroyed encrypted
+    finished free_sockets global_agent headers headers_distinct headers_sent headers_timeout host
+    http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser keep_alive
+    keep_alive_delay keep_alive_timeout listening max_cached_sessions max_connections max_free_sockets
+    max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets message method options
+    path port protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length reason
+    remote_address req request_timeout requests res reuse_socket reused_socket scheduling send_date
+    should_keep_alive socket socket_path sockets status_code status_message syscall text timeout trailers
+    trailers_distinct upgrade url use_chunked_encoding_by_default writable writable_corked writable_ended
+    writable_finished writable_high_water_mark writable_length writable_object_mode
     """.split()
 )
 """Attributes that operations may read, or write with ``set``."""

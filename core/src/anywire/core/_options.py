@@ -135,6 +135,7 @@ class RequestOptions:
         tls: the TLS options given, by the names in ``TLS_OPTIONS``.
         socket_options: options for the connection function that we do not know (MOD-61).
         signal: an object with ``aborted`` and ``once("abort", f)`` that destroys the request (MOD-L2); or None.
+        wall_clock: seconds since the epoch, for ``send_date`` (CLI-13); None = there is no clock. Set by the facade.
         plain: none of the rare options was given: all attributes from `auth` on but `agent`, the timeouts that
             are not of single phases and `replay` have their defaults or come from the URL.
     """
@@ -143,7 +144,7 @@ class RequestOptions:
         "agent", "auth", "connect_timeout", "create_connection", "deadline", "default_port", "family", "head_timeout",
         "header_host", "headers", "host", "idle_timeout", "insecure_http_parser", "local_address", "lookup",
         "max_header_size", "max_headers_count", "method", "path", "plain", "port", "protocol", "queue_timeout",
-        "replay", "servername", "set_host", "signal", "socket_options", "socket_path", "timeout", "tls",
+        "replay", "servername", "set_host", "signal", "socket_options", "socket_path", "timeout", "tls", "wall_clock",
     )  # fmt: skip
 
     method: str
@@ -176,6 +177,7 @@ class RequestOptions:
     tls: Mapping[str, Any]
     socket_options: Mapping[str, Any]
     signal: Any
+    wall_clock: Callable[[], float] | None
     plain: bool
 
     @property
@@ -308,6 +310,7 @@ def request_options(
     made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = None
     made.max_header_size = made.max_headers_count = made.insecure_http_parser = None
     made.socket_path = made.local_address = made.family = made.lookup = made.servername = made.signal = None
+    made.wall_clock = None
     made.tls = made.socket_options = EMPTY
     made.port = made.default_port if parsed is None or parsed.port is None else parsed.port
     made.plain = plain

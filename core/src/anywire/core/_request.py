@@ -22,8 +22,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ._chars import check_method, check_target
-from ._checks import check_error
+from ._checks import check_error, check_size
 from ._connection import Signal
+from ._date import DateLine
 from ._emitter import Emitter
 from ._errors import AnywireError, LocalError, StateError
 from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable, timed_out, where
@@ -185,9 +186,19 @@ class ClientRequest(OutgoingMessage):
         return self._options.max_header_size
 
     @property
+    def insecure_http_parser(self) -> bool | None:
+        """The option as given (CLI-14)."""
+        return self._options.insecure_http_parser
+
+    @property
     def max_headers_count(self) -> int | None:
-        """The option as given (CLI-30)."""
+        """Most fields of a response; 0 is unlimited. Read when the request gets its connection (CLI-30)."""
         return self._options.max_headers_count
+
+    @max_headers_count.setter
+    def max_headers_count(self, count: int | None) -> None:
+        self._options.max_headers_count = check_size(count, "max_headers_count")
+        self._options.plain = False
 
     @property
     def socket(self) -> Any:
@@ -225,11 +236,16 @@ class ClientRequest(OutgoingMessage):
             keep_alive=self.should_keep_alive,
             has_agent=self.agent is not None,
             removed=0 if store is None else store.removed,
+            date=self._date() if self.send_date else b"",
             trailers=rare is not None and rare.trailers is not None,
         )
         self._left = self._framing if self._framing > 0 else 0
         if last:
             self.should_keep_alive = False
+
+    def _date(self) -> bytes:
+        clock = self._options.wall_clock
+        return b"" if clock is None else DateLine(clock).line()
 
     def _early_length(self) -> int | None:
         # GET and its like have no body unless one is written before the head leaves (WIR-4, MOD-47).

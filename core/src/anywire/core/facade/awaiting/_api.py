@@ -75,6 +75,7 @@ class Api:
         """
         url, callback, given = request_arguments(url, callback, options)
         checked = request_options(url, given, secure=self._secure, default_agent=self.global_agent)
+        checked.wall_clock = self._wall_clock
         agent = checked.agent
         if agent is None:
             agent = self.global_agent if checked.create_connection is None else None
