@@ -47,7 +47,8 @@ function write(owner, name, value) {
   try {
     owner[key] = scaled(key, value);
   } catch (error) {
-    throw error instanceof TypeError && !error.code ? Object.assign(error, { code: 'AttributeError' }) : error; // read-only
+    const ours = error instanceof TypeError && !error.code && key !== 'maxHeaderSize'; // a property of Python's
+    throw ours ? Object.assign(error, { code: 'AttributeError' }) : error;
   }
 }
 

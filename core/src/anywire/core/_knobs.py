@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._date import DateLine
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._request import ClientRequest
 
-__all__ = ["obey", "set_no_delay", "when_connected"]
+__all__ = ["date_line", "obey", "set_no_delay", "when_connected"]
+
+
+def date_line(request: ClientRequest) -> bytes:
+    """The ``Date`` line of a request that wants one (CLI-13)."""
+    clock = request._options.wall_clock
+    return b"" if clock is None else DateLine(clock).line()
 
 
 def when_connected(request: ClientRequest, act: Callable[[Any], object]) -> None:

@@ -24,14 +24,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ._chars import check_method, check_target
 from ._checks import check_error, check_size
 from ._connection import Signal
-from ._date import DateLine
 from ._emitter import Emitter
 from ._errors import AnywireError, LocalError, StateError
 from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
-from ._knobs import obey, set_no_delay, when_connected
+from ._knobs import date_line, obey, set_no_delay, when_connected
 from ._limits import Limits
 from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header, path_text
 from ._outgoing import UNRENDERED, OutgoingMessage, pairs
@@ -236,16 +235,12 @@ class ClientRequest(OutgoingMessage):
             keep_alive=self.should_keep_alive,
             has_agent=self.agent is not None,
             removed=0 if store is None else store.removed,
-            date=self._date() if self.send_date else b"",
+            date=date_line(self) if self.send_date else b"",
             trailers=rare is not None and rare.trailers is not None,
         )
         self._left = self._framing if self._framing > 0 else 0
         if last:
             self.should_keep_alive = False
-
-    def _date(self) -> bytes:
-        clock = self._options.wall_clock
-        return b"" if clock is None else DateLine(clock).line()
 
     def _early_length(self) -> int | None:
         # GET and its like have no body unless one is written before the head leaves (WIR-4, MOD-47).
