@@ -51,7 +51,8 @@ def test_every_code() -> None:
 def test_every_event() -> None:
     titles = ("Server", "ServerResponse", "IncomingMessage", "ClientRequest", "Agent", "Socket")
     tables = {title: re.findall(r"^\| `(\w+)` \|(.*)", section(title), re.MULTILINE) for title in titles}
-    emitted = {event for text in SOURCES for event in re.findall(r'\b(?:emit|_call)\(\s*"(\w+)"', text)}
+    emitted = {event for text in SOURCES for event in re.findall(r'\b(?:emit\(|_call\(|return)\s*"(\w+)",', text)}
+    emitted |= {event for text in SOURCES for event in re.findall(r'\bemit\("(\w+)"\)', text)}
     assert {"request", "aborted", "finish", "free"} <= emitted, "the search finds events"
     assert emitted - {event for rows in tables.values() for event, _ in rows} == set()
     for title, kind in (("Server", http.Server), ("ClientRequest", http.ClientRequest)):
