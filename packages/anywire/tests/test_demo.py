@@ -158,17 +158,23 @@ def test_the_whole_job(root: Path, options: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_difference_is_seen(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("backend", installed())
+def test_a_difference_is_seen(
+    backend: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def lie(*args: Any) -> dict[str, bytes]:
         return {**digests(*args), "sub/7.py": bytes(32)}
 
     monkeypatch.setattr(demo_run, "digests", lie)
     monkeypatch.setattr(demo_run, "stream_digest", lambda *_: bytes(32))
-    assert main(["demo", "--root", str(root), "--size", "100K", "--backend", "asyncio"]) == 1
-    out = capsys.readouterr().out
-    assert "asyncio: stream: 102400 of 102400 bytes came down, or others than were sent" in out
-    assert "asyncio: mirror: sub/7.py: differs" in out
-    assert "asyncio: upload: sub/7.py: differs" in out
+    assert main(["demo", "--root", str(root), "--size", "100K", "--backend", backend]) == 1
+    table, errors = _table(capsys.readouterr().out)
+    assert table["checks passed"] == ["9 of 12"]
+    assert errors == [
+        f"error       {backend}: stream: 102400 of 102400 bytes came down, or others than were sent",
+        f"error       {backend}: mirror: sub/7.py: differs",
+        f"error       {backend}: upload: sub/7.py: differs",
+    ]
 
 
 @pytest.mark.slow

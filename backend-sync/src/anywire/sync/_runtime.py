@@ -109,7 +109,7 @@ class SecureAgent(blocking.SecureAgent, Agent):
     """A pool of TLS connections, shared by as many threads as want to."""
 
 
-class Api(blocking.Api):
+class Api(blocking.Api[blocking.GuardedRequest, blocking.CrewServer]):
     """The functions of this backend's modules."""
 
     agent_class = Agent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ..._client_agent import ClientAgent
 from ..._options import check_agent, request_arguments, request_options
@@ -54,7 +54,11 @@ class SecureAgent(SecurePool, Agent):
     """A pool of connections for ``https:`` requests (MOD-68). TLS options are keyword arguments."""
 
 
-class Api:
+Q = TypeVar("Q", bound=ClientRequest)
+S = TypeVar("S", bound=Server)
+
+
+class Api(Generic[Q, S]):
     """What ``request``, ``get`` and ``create_server`` of one module do.
 
     Args:
@@ -63,11 +67,11 @@ class Api:
         secure: this is the ``https`` module.
     """
 
-    # A backend whose classes do more than these names its own here.
+    # A backend whose classes do more than these names its own here, and as Q and S.
     agent_class: ClassVar[type[Agent]] = Agent
     secure_agent_class: ClassVar[type[Agent]] = SecureAgent
-    request_class: ClassVar[type[ClientRequest]] = ClientRequest
-    server_class: ClassVar[type[Server]] = Server
+    request_class: ClassVar[type[Any]] = ClientRequest
+    server_class: ClassVar[type[Any]] = Server
 
     def __init__(
         self, runtime: Callable[[], Runtime], wall_clock: Callable[[], float], *, secure: bool = False
@@ -77,7 +81,7 @@ class Api:
         self._secure = secure
         self.global_agent: Agent = (self.secure_agent_class if secure else self.agent_class)()
 
-    def request(self, url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
+    def request(self, url: Any = None, callback: Any = None, /, **options: Any) -> Q:
         """Make a request (MOD-21 to MOD-63). The Agent decides now; connecting starts when somebody waits.
 
         Args:
@@ -97,14 +101,14 @@ class Api:
             agent = self.global_agent if checked.create_connection is None else None
         elif agent is False:
             agent = type(self.global_agent)()
-        made = self.request_class(checked, agent, self._runtime())
+        made: Q = self.request_class(checked, agent, self._runtime())
         if callback is not None:
             made.once("response", callback)
         if agent is not None and not made.destroyed:
             agent.add_request(made, checked)
         return made
 
-    def get(self, url: Any = None, callback: Any = None, /, **options: Any) -> ClientRequest:
+    def get(self, url: Any = None, callback: Any = None, /, **options: Any) -> Q:
         """Make a request that is ended already (MOD-22). Arguments and errors as :meth:`request`.
 
         Use it as ``with http.get(url) as response``, which also cleans up behind you.
@@ -121,7 +125,7 @@ class Api:
         """
         self.global_agent = check_agent(agent, "agent", "argument")
 
-    def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> Server:
+    def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> S:
         """Make a server that is not listening yet (MOD-13 to MOD-20).
 
         Args:
@@ -133,7 +137,7 @@ class Api:
             ArgumentTypeError, ArgumentValueError: naming the option and its value.
         """
         listener, checked = server_arguments(options, listener, keywords, settings=SETTINGS, secure=self._secure)
-        server = self.server_class(checked, self._runtime, self._wall_clock, secure=self._secure)
+        server: S = self.server_class(checked, self._runtime, self._wall_clock, secure=self._secure)
         if listener is not None:
             server.on("request", listener)
         return server

@@ -127,7 +127,7 @@ def end_at_once() -> None:
 
     def end(*_: object) -> None:
         if sys.stdout.isatty():
-            os.write(1, b"\x1b[?25h")  # a progress bar hides the cursor
+            os.write(1, b"\x1b[?25h\n")  # a progress bar hides the cursor
         os._exit(INTERRUPTED)
 
     signal.signal(signal.SIGTERM, end)
