@@ -57,7 +57,7 @@ def _certificate(
                 key_encipherment=False,
                 data_encipherment=False,
                 key_agreement=False,
-                key_cert_sign=authority,
+                key_cert_sign=authority or issuer[1] is key,  # else it counts as its own issuer nowhere
                 crl_sign=authority,
                 encipher_only=False,
                 decipher_only=False,

@@ -30,7 +30,7 @@ function shown(value) {
 
 /** `CODE: message`. */
 function describeError(error) {
-  return `${error.code || error.name}: ${error.message}`;
+  return `${error.code || error.name}: ${error.message.replace(/^\d+:error:/, 'error:')}`; // OpenSSL's begin with a thread
 }
 
 /** An event and those of its arguments that can be told in words. */

@@ -7,6 +7,12 @@ const { agreed } = require('./secure');
 
 const DATE = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT/g;
 
+/** How many records of TLS there are. */
+function records(text) {
+  const length = text.length < 5 ? Infinity : 5 + 256 * text.charCodeAt(3) + text.charCodeAt(4);
+  return text.length < length ? 0 : 1 + records(text.slice(length));
+}
+
 class Peer {
   constructor(world, number, steps, secrets) {
     this.world = world;
@@ -100,6 +106,15 @@ class Peer {
         yield* this.encrypt(options);
       } else if (verb === 'has') {
         this.items.push([verb, `${flag} ${JSON.stringify(agreed(this.stream, flag))}`]);
+      } else if (verb === 'hello') {
+        yield { what: verb, poll: () => records(this.text) > 0, hopeless: () => this.ended !== '' };
+        this.items.push([verb, records(this.text) === 1 ? '' : 'is missing']);
+        this.used = this.text.length;
+      } else if (verb === 'alert') {
+        yield { what: verb, poll: () => this.ended !== '', forced: () => false };
+        if (/^\x15\x03.\0\x02..$/s.test(this.rest)) this.used = this.text.length;
+        this.take();
+        this.items.push([this.ended === '' ? 'open' : verb, '']);
       } else if (verb !== 'bare') {
         yield { what: verb, poll: () => this.ended !== '', forced: () => false };
         this.take();

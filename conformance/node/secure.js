@@ -43,7 +43,7 @@ class Secrets {
       const shown = options.certificate || (isServer ? 'localhost' : null);
       const pem = shown && certificate(this.folder, shown);
       this.contexts.set(key, tls.createSecureContext({
-        ca: certificate(this.folder, (isServer && options.ask) || 'authority'),
+        ...(isServer && !options.ask ? {} : { ca: certificate(this.folder, options.ask || 'authority') }),
         ...(pem ? { cert: pem, key: pem } : {}),
         ...(options.version ? { minVersion: options.version, maxVersion: options.version } : {}),
       }));

@@ -150,7 +150,7 @@ def _encrypted(steps: list[Step]) -> list[Step]:
         at += 1
     if at < len(steps) and steps[at].verb in ("bare", "tls"):
         return steps
-    return [*steps[:at], Step("tls", options={}), *steps[at:]]
+    return [*steps[:at], Step("tls", text="{}"), *steps[at:]]
 
 
 def _deviations(document: Document, where: str) -> dict[str, str]:

@@ -167,7 +167,7 @@ def exported(case: Case) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     made = {"verb": _VERBS.get(step.verb, step.verb), "data": step.data.decode("latin-1"), "flag": step.flag}
-    return made if step.options is None else {**made, "options": step.options}
+    return {**made, "options": step.options} if step.text else made
 
 
 def whole_peers(case: Case) -> list[list[Step]]:

@@ -7,7 +7,6 @@ A case is *equal* to its golden, or *differs* from it and says why (``Deviation:
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -88,7 +87,7 @@ def _sides(case: Case, golden: Golden) -> Iterator[tuple[list[str], list[str]]]:
     if differs is not None:
         yield differs
     for number, steps in enumerate(whole_peers(case)):
-        ours = conversation(_item(step) for step in steps if step.verb != "bare" and step.options != {}).splitlines()
+        ours = conversation(_item(step) for step in steps if step.verb != "bare" and step.text != "{}").splitlines()
         yield ours, golden.peers[number].splitlines() if number < len(golden.peers) else ["(no connection)"]
     for extra in golden.peers[len(case.peers) :]:
         yield [], ["(one more connection)", *extra.splitlines()]
@@ -98,15 +97,7 @@ def _sides(case: Case, golden: Golden) -> Iterator[tuple[list[str], list[str]]]:
 
 def _item(step: Step) -> tuple[str, str]:
     verb = {"want": "<", "packet": "<", "send": ">"}.get(step.verb, step.verb)
-    if step.verb == "tls":
-        return verb, _compact(step.options)
-    if step.verb == "has":
-        return verb, f"{step.flag} {_compact(step.options)}"
-    return verb, step.flag or step.data.decode("latin-1")
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return verb, " ".join(filter(None, (step.flag or step.data.decode("latin-1"), step.text)))
 
 
 def _stamped(line: str) -> tuple[float, str]:

@@ -37,6 +37,7 @@ from .documents import DocumentError, unescape
 __all__ = [
     "ATTRIBUTES",
     "CALLS",
+    "LAST",
     "MAKERS",
     "Operation",
     "Program",
@@ -252,20 +253,31 @@ class Step:
     Attributes:
         verb: ``send``, ``want`` (bytes), ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the
             peer does), ``end``, ``gone``, ``cut`` (what must come), ``wait``, ``signal``; and of TLS: ``tls`` (begin),
-            ``bare`` (do not), ``has``, ``fin``, ``goodbye``.
+            ``bare`` (do not), ``has``, ``hello``, ``alert`` (what must come), ``fin``,
+            ``goodbye``.
         data: for ``send``, ``want`` and ``packet``.
         flag: for ``wait`` and ``signal``; what of TLS, for ``has``.
-        options: for ``tls``; the value, for ``has``.
+        text: for ``tls`` its options, for ``has`` the value, as JSON.
     """
 
     verb: str
     data: bytes = b""
     flag: str = ""
-    options: Any = None
+    text: str = ""
+
+    @property
+    def options(self) -> Any:
+        """What `text` says, or None."""
+        return json.loads(self.text) if self.text else None
 
 
 _BYTES: Final = {">": "send", "<": "want", "<<": "packet"}
-_STEPS: Final = frozenset({"bare", "close", "connect", "cut", "end", "eof", "fin", "gone", "goodbye", "reset"})
+LAST: Final = frozenset({"alert", "close", "cut", "end", "gone", "reset"})
+"""Steps after which there is none that goes without saying."""
+
+_STEPS: Final = frozenset(
+    {"alert", "bare", "close", "connect", "cut", "end", "eof", "fin", "gone", "goodbye", "hello", "reset"}
+)
 
 
 def parse_peer(text: str, where: str) -> list[Step]:
@@ -305,6 +317,6 @@ def _secure_step(verb: str, text: str, where: str) -> Step:
     try:
         if verb == "has":
             flag, _, text = text.partition(" ")
-        return Step(verb, flag=flag, options=json.loads(text or "{}"))
+        return Step(verb, flag=flag, text=json.dumps(json.loads(text or "{}"), separators=(",", ":")))
     except ValueError as error:
         raise DocumentError(f"{where}: {error}: {verb} {text}") from error

@@ -155,7 +155,7 @@ def _equal(wanted: tuple[float | None, str], had: tuple[float, str], virtual: bo
 
 
 def _without_message(text: str, want: str) -> bool:
-    return text.startswith(f"{want}: ") and (" throws " in want or " error " in want or " client_error " in want)
+    return text.startswith(f"{want}: ") and (" throws " in want or " error " in want or "client_error " in want)
 
 
 def _split_time(line: str) -> tuple[float | None, str]:

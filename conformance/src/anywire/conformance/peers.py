@@ -31,6 +31,7 @@ _DAYS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 _MONTHS = b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _DATE = re.compile(rb"(?:%b), \d\d (?:%b) \d{4} \d\d:\d\d:\d\d GMT" % (_DAYS, _MONTHS))
 _DATE_LENGTH: Final = 29
+_ALERT = re.compile(rb"\x15\x03.\0\x02..", re.DOTALL)
 _ANY: Final = b"Ddd, dd Mmm dddd dd:dd:dd GMT"
 
 
@@ -140,6 +141,10 @@ class Talk:
                 raise _Mismatch(f"the application never signalled {step.flag!r}")
         elif verb in ("tls", "has", "fin", "goodbye"):
             await self._take_secure(step)
+        elif verb == "alert":
+            await _want_alert(stream, self.conversation)
+        elif verb == "hello":
+            await _want_hello(stream)
         elif verb != "bare":
             await _want_end(verb, stream, self.conversation)
 
@@ -158,6 +163,34 @@ class Talk:
                 stream, step.options, server_side=self.accepted, in_bytes=self.variant == BYTES
             )
             await _shake(made, refused=bool(step.options.get("refused")))
+
+
+async def _want_hello(stream: Any) -> None:
+    """A client's first record of TLS must come; what it says is not looked at."""
+    record = b""
+    while len(record) < 5 + int.from_bytes(record[3:5], "big"):
+        try:
+            data = await settle(stream.receive(5 - len(record) if len(record) < 5 else 65536))
+        except OSError as error:
+            raise _Mismatch(f"the connection broke: {error}") from error
+        if not data or not b"\x16\x03".startswith((record + data)[:2]):
+            raise _Mismatch("a ClientHello should have come")
+        record += data
+
+
+async def _want_alert(stream: Any, conversation: Conversation) -> None:
+    """TLS may say in an alert why it ends the connection; nothing else."""
+    said = b""
+    try:
+        while data := await settle(stream.receive(65536)):
+            said += data
+    except OSError:
+        data = b""
+    if data is None:
+        raise _Mismatch("the connection should have ended by now")
+    if said and not _ALERT.fullmatch(said):
+        conversation.seen += said
+        raise _Mismatch("the connection should have ended with a TLS alert at most")
 
 
 async def _shake(stream: SecureStream, *, refused: bool) -> None:

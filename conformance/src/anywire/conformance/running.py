@@ -10,7 +10,7 @@ from typing import Any, Final
 from .application import Application
 from .backends import Backend, leave, settle
 from .cases import PARSER_ROLES, TRAILING, Case, trailing
-from .language import Step
+from .language import LAST, Step
 from .observing import Log, compare, describe_error
 from .parsing import events, setup_of
 from .peers import BYTES, Conversation, Signals, Talk, without_dates
@@ -179,7 +179,7 @@ class _Run:
     def _start_peer(self, steps: list[Step]) -> None:
         if self.variant == TRAILING:
             steps = trailing(steps) or steps
-        if not steps or steps[-1].verb not in ("end", "gone", "cut", "reset", "close"):
+        if not steps or steps[-1].verb not in LAST:
             steps = [*steps, Step("eof"), Step("end")]
         peer = _Peer(list(steps), Conversation(len(self.peers) + 1), self.backend.flag())
         self.peers.append(peer)
@@ -221,7 +221,7 @@ class _Run:
         self.listener = listener = await settle(world.listen())
         self.port = application.port = listener.port
         for steps in self.case.peers:
-            if not steps or steps[-1].verb not in ("end", "gone", "cut", "reset", "close"):
+            if not steps or steps[-1].verb not in LAST:
                 steps = [*steps, Step("gone")]
             self.peers.append(_Peer(steps, Conversation(len(self.peers) + 1), self.backend.flag()))
         accepted = self.backend.flag()

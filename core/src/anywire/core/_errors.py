@@ -301,15 +301,16 @@ def tls_error(error: OSError, host: str) -> TLSError:
     """Translate what failed a handshake, most often an ``ssl.SSLError``, into our hierarchy."""
     reason = getattr(error, "reason", None) or "handshake failed"
     verify = getattr(error, "verify_code", None)
-    if type(error).__module__ != "ssl" and not hasattr(error, "reason"):  # the core does not import ssl
-        code = _errno.errorcode.get(error.errno or 0, "ECONNRESET")
-        reason = error.strerror or str(error)
-    elif verify is not None:
+    detail = getattr(error, "verify_message", None) or reason
+    message = f"TLS with {host} failed: {detail}"
+    if verify is not None:
         code = _VERIFY_CODES.get(verify, "ERR_TLS_CERT_INVALID")
+    elif isinstance(error, ConnectionError):
+        code = _errno.errorcode.get(error.errno or 0, "ECONNRESET")
+        message = error.strerror or message
     else:
         code = f"ERR_SSL_{reason}"
-    detail = getattr(error, "verify_message", None) or reason
-    made = TLSError(f"TLS with {host} failed: {detail}", code=code.replace(" ", "_"), phase="tls")
+    made = TLSError(message, code=code.replace(" ", "_"), phase="tls")
     made.address = host
     made.syscall = "connect"
     made.__cause__ = error

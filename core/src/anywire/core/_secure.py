@@ -130,7 +130,7 @@ class SecureFeed:
             self.ssl_object.do_handshake()
         except (self._ssl.SSLWantReadError, self._ssl.SSLWantWriteError):
             if self._ended:
-                self._failed(_closed_early())
+                self._failed(self._closed_early())
         except OSError as error:
             self._failed(error)
         else:
@@ -138,6 +138,11 @@ class SecureFeed:
             if self._slot is not None and self.ssl_object.version() != "TLSv1.3":
                 self._keep_session(self._slot)
         self._answer()
+
+    def _closed_early(self) -> OSError:
+        """Node's words, on either side."""
+        client = "Client network socket disconnected before secure TLS connection was established"
+        return ConnectionResetError(errno.ECONNRESET, "socket hang up" if self.ssl_object.server_side else client)
 
     def _failed(self, error: OSError) -> None:
         self.error = error
@@ -227,7 +232,7 @@ class SecureFeed:
         """The transport is gone."""
         self._ended = self._told = True
         if self.shaking:
-            self._failed(error or _closed_early())
+            self._failed(error or self._closed_early())
         elif error is not None and self._slot is not None:
             self._slot.drop()
         self.pass_on()
@@ -284,10 +289,6 @@ class SecureFeed:
             self.feed.handle_deadline(now)
         elif self.shaking and now >= self.next_deadline(now):
             self.error = TimedOut("TLS handshake took too long", phase="tls")
-
-
-def _closed_early() -> OSError:
-    return ConnectionResetError(errno.ECONNRESET, "connection closed in the TLS handshake")
 
 
 def shaken(pump: Any, secure: SecureFeed) -> OSError | None:
