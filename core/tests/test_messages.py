@@ -492,12 +492,19 @@ def test_a_codec_that_holds_much_back_does_not_recurse_without_end() -> None:
     assert req.complete
 
 
-def test_push_back() -> None:
-    _, req, _ = parked(get("/", "Content-Length: 6", method="POST", body=b"abcdef"))
-    req.read_nowait()
-    req.push_back(b"def")
-    req.push_back(b"c")
-    assert drain(req) == [b"cdef", b""]
+def test_read_nowait_takes_no_more_than_is_wanted() -> None:
+    server, req, _ = parked(get("/", "Content-Length: 6", method="POST", body=b"abcdef"))
+    assert [req.read_nowait(2), req.read_nowait(3), req.readable_length] == [b"ab", b"cde", 1]
+    assert drain(req) == [b"f", b""]
+    data = [line for line in server.log if ".data" in line]
+    assert data == ["req1.data b'ab'", "req1.data b'cde'", "req1.data b'f'"]  # as they were read, each once
+
+
+def test_read_nowait_counts_characters_once_there_is_an_encoding_MSG_25() -> None:
+    body = "Zürich".encode()
+    _, req, _ = parked(get("/", f"Content-Length: {len(body)}", method="POST", body=body))
+    req.set_encoding("utf-8")
+    assert [req.read_nowait(2), req.read_nowait(), req.read_nowait(1)] == ["Zü", "rich", b""]
 
 
 def test_end_and_b_are_given_again_and_the_event_once_MSG_23_MSG_26() -> None:

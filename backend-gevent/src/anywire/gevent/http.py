@@ -32,7 +32,7 @@ max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
 _configure(_os.environ)
-_api = _Api[ClientRequest, Server](_runtime, _time.time)
+_api = _Api(_runtime, _time.time)
 _install(__name__, _api)
 
 request = _api.request

@@ -30,7 +30,7 @@ global_agent: Agent
 max_header_size: int
 """Bytes a message head may have, 16384 unless ``ANYWIRE_MAX_HTTP_HEADER_SIZE`` says otherwise (MOD-7). Read-only."""
 
-_api = _Api[ClientRequest, Server](_runtime, _time.time, secure=True)
+_api = _Api(_runtime, _time.time, secure=True)
 _install(__name__, _api)
 
 request = _api.request

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
+from anywire.core import facade
 from anywire.core.facade import Listening, blocking, listening_sockets
 
 from ._poller import Poller
@@ -109,7 +110,7 @@ class SecureAgent(blocking.SecureAgent, Agent):
     """A pool of TLS connections, shared by as many threads as want to."""
 
 
-class Api(blocking.Api[blocking.GuardedRequest, blocking.CrewServer]):
+class Api(facade.Api[Agent, blocking.GuardedRequest, blocking.CrewServer]):
     """The functions of this backend's modules."""
 
     agent_class = Agent

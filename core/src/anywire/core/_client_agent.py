@@ -24,7 +24,6 @@ from ._options import check_family, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Self
 
     from ._incoming import IncomingMessage
     from ._lease import Lease
@@ -209,9 +208,3 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         self.settle()
         for request in in_flight:
             request.destroy()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.destroy()

@@ -39,11 +39,12 @@ _NOT_MADE: Final[dict[str, str | list[str]]] = {}
 class _Rare:
     """State that most messages never need."""
 
-    __slots__ = ("decoder", "pushed_back", "raw_trailers", "trailers")
+    __slots__ = ("decoder", "pushed_back", "raw_trailers", "rest", "trailers")
 
     def __init__(self) -> None:
         self.decoder: codecs.IncrementalDecoder | None = None
-        self.pushed_back: bytes = b""
+        self.pushed_back: bytes = b""  # read ahead by the connection
+        self.rest: Any = b""  # of a piece that was longer than its reader wanted; str after set_encoding
         self.raw_trailers: list[str] = []
         self.trailers: dict[str, str | list[str]] | None = None
 
@@ -229,8 +230,11 @@ class IncomingMessage(Emitter):
         self._make_rare().decoder = decoder
         return self
 
-    def read_nowait(self) -> Any:
+    def read_nowait(self, n: int = -1) -> Any:
         """The next piece of body without waiting (MSG-23, MSG-24).
+
+        Args:
+            n: at most so many bytes (characters after :meth:`set_encoding`), if positive.
 
         Returns:
             1. a non-empty ``bytes`` (``str`` after :meth:`set_encoding`);
@@ -242,9 +246,12 @@ class IncomingMessage(Emitter):
             ParseError: the body is malformed.
         """
         rare = self._rare
-        if rare is not None and rare.pushed_back:
+        if rare is not None and (rare.rest or rare.pushed_back):
+            if rare.rest:
+                piece, rare.rest = rare.rest, b""
+                return self._hand_out(piece, n)
             piece, rare.pushed_back = rare.pushed_back, b""
-            return self._deliver(piece, rare)
+            return self._deliver(piece, rare, n)
         if self._end_seen:
             return b""
         if not self.complete:
@@ -256,12 +263,14 @@ class IncomingMessage(Emitter):
                 self._error = error
                 raise
             if data:
-                return data if self._listeners is None and rare is None else self._deliver(data, self._rare)
+                if self._listeners is None and rare is None and n <= 0:
+                    return data
+                return self._deliver(data, self._rare, n)
             if data is None:
                 return None
         return self._ended()
 
-    def _deliver(self, data: bytes, rare: _Rare | None) -> Any:
+    def _deliver(self, data: bytes, rare: _Rare | None, n: int) -> Any:
         piece: Any = data
         if rare is not None and rare.decoder is not None:
             piece = rare.decoder.decode(data)
@@ -270,6 +279,12 @@ class IncomingMessage(Emitter):
                 if not more:
                     return more if more is None else self._ended()
                 piece = rare.decoder.decode(more)
+        return self._hand_out(piece, n)
+
+    def _hand_out(self, piece: Any, n: int) -> Any:
+        if 0 < n < len(piece):
+            self._make_rare().rest = piece[n:]
+            piece = piece[:n]
         if self._listeners is not None:
             self.emit("data", piece)
         return piece
@@ -303,7 +318,8 @@ class IncomingMessage(Emitter):
     def readable_length(self) -> int:
         """Bytes received and not read yet, those of messages behind this one included (MSG-27)."""
         waiting = self._connection._parser.buffered if self._connection.message is self else 0
-        return waiting if self._rare is None else waiting + len(self._rare.pushed_back)
+        rare = self._rare
+        return waiting if rare is None else waiting + len(rare.pushed_back) + len(rare.rest)
 
     def pause(self) -> Self:
         """End a ``resume()`` that is under way after the piece it delivers; reading otherwise pauses by itself."""
@@ -318,11 +334,6 @@ class IncomingMessage(Emitter):
         """Tell a destination that has listeners: ``pipe`` and ``unpipe`` (RES-86)."""
         if isinstance(destination, Emitter):
             destination.emit(event, self)
-
-    def push_back(self, data: bytes) -> None:
-        """Give back the end of a piece that was too long; the next read starts with it."""
-        rare = self._make_rare()
-        rare.pushed_back = data + rare.pushed_back
 
     # ---------------------------------------------------------------- the rest
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._secure import SecureFeed, hand_over
 from .._settings import SETTINGS
+from ._api import Api
 from ._deadlines import Deadline, Deadlines
 from ._socket_pump import SocketPump
 from ._sockets import (
@@ -29,6 +30,7 @@ from ._sockets import (
 )
 
 __all__ = [
+    "Api",
     "Deadline",
     "Deadlines",
     "Listening",

@@ -87,6 +87,19 @@ class SocketRuntime:
         """No scope: tasks are kept some other way."""
         return None
 
+    def accept(self, listener: Any) -> Any:
+        """The next connection's socket, non-blocking, or None. Raises OSError when out of descriptors."""
+        socket = self._socket
+        try:
+            fd = listener._accept()[0]  # accept() would make whatever socket.socket is by now
+        except (BlockingIOError, ConnectionError, InterruptedError):
+            return None
+        sock = socket.socket(listener.family, listener.type, listener.proto, fd)
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
 
 def wanted_family(socket: Any, family: int | None) -> Any:
     """4, 6 or None as the module's constant (MOD-45)."""

@@ -6,10 +6,11 @@ and ``https`` modules from it.
 
 from __future__ import annotations
 
+from .._messages import FAIRNESS
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
 from ._connector import Resolver, SocketConnector
-from ._messages import FAIRNESS, IncomingMessage, ServerResponse
+from ._messages import IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
 from ._socket import Socket

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ... import _request
-from ..._client_connection import ClientConnection
-from ..._errors import AnywireError, ConnectionLost, LocalError, StateError, os_error
-from ..._failure import expired
-from ..._lease import ASSIGNED, OPEN, QUEUED
-from ..._options import server_name
-from ..._outgoing import UNRENDERED
-from ..._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
+from ..._errors import AnywireError
+from ..._plans import Race
 from ..._pump import FOREVER
-from ..._tls import client_feed
-from ._handshake import handshake
-from ._messages import DISCARD, IncomingMessage
+from .. import _client
+from .._client import handshake
+from .._connect import Connect, connect_error
+from ._messages import IncomingMessage
 from ._runtime import Hold
 from ._socket import Socket
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
 
-    from ..._client_agent import ClientAgent
-    from ..._lease import Lease
-    from ..._options import RequestOptions
-    from ._runtime import Runtime, Waiter
+    from ..._client_connection import ClientConnection
+    from ._runtime import Runtime
 
 __all__ = ["ClientRequest"]
 
 
-class ClientRequest(_request.ClientRequest):
+class ClientRequest(_client.ClientRequest):
     """A request in progress; see the base class for events and attributes.
 
     ``await request`` and ``async with request as response`` wait for the response.
     """
 
-    __slots__ = ("_runtime", "_unchecked", "_waiter")
+    __slots__ = ()
 
     async_events: ClassVar[frozenset[str]] = frozenset({"upgrade", "connect"})
-
-    def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._unchecked = 0
-        self._waiter: Waiter | Hold | None = None
-        super().__init__(options, agent, runtime.now)
+    message_class = IncomingMessage
+    socket_class = Socket
 
     # ---------------------------------------------------------------- sending
 
@@ -60,12 +50,7 @@ class ClientRequest(_request.ClientRequest):
             AnywireError: no connection, or it was lost without an answer.
             ArgumentTypeError, StateError: as ``write_nowait``.
         """
-        if self._error is not None:
-            raise self._error
-        self.write_nowait(chunk)
-        if self._connection is None and not self._over:
-            await self._acquire()
-        self._unchecked += len(chunk)
+        self._write_unchecked(chunk)
         return await self._pushed()
 
     async def end(self, data: Any = None, *, trailers: Any = None) -> Self:
@@ -78,43 +63,38 @@ class ClientRequest(_request.ClientRequest):
         Raises:
             AnywireError: no connection, or it was lost without an answer.
         """
-        if self._error is not None:
-            raise self._error
-        self.end_nowait(data, trailers=trailers)
-        if self._connection is None and not self._over:
-            await self._acquire()
+        self._end_unchecked(data, trailers)
         await self._pushed()
         return self
 
     async def flush_headers(self) -> None:
         """Send the head now (RES-58)."""
         self.flush_headers_nowait()
-        if self._connection is None and not self._over:
-            await self._acquire()
         await self._pushed()
 
     async def _pushed(self) -> bool:
         """Wait until the transport took most of what we wrote, with an ear for the answer."""
         waited = False
-        while (connection := self._connection) is not None and not self._over:
+        while not self._over:
+            connection = self._connection
+            if connection is None:  # not yet, or again: a replay
+                await self._acquire()
+                continue
             pump: Any = connection.pump
             if pump.blocked:
-                await self._unblocked(pump)
+                left = pump.unsent
+                due = self._due(self._options.idle_timeout)
+                await self._park(due)
+                if pump.blocked:  # idle_timeout is for a peer that takes nothing at all
+                    self._check_moved("write", due, pump.unsent < left)
             elif waited or self._unchecked < pump.fairness:
                 return True
             else:
-                try:
-                    await pump.wait(0.0)
-                except BaseException as problem:
-                    self._interrupted(problem)
-                    raise
+                await self._park(0.0)
             self._unchecked = 0
             waited = True
-            if connection.bytes_received or connection.lost:
-                if self._advance() is not None:
-                    return not self._gone() and connection.keep_alive and not connection.lost
-                if self._connection is None and not self._over:
-                    await self._acquire()  # a replay
+            if (connection.bytes_received or connection.lost) and self._advance() is not None:
+                return not self._gone() and connection.keep_alive and not connection.lost
         return not self._gone()
 
     # ---------------------------------------------------------------- the answer
@@ -133,7 +113,12 @@ class ClientRequest(_request.ClientRequest):
         """
         message = await self._answer()
         if self._switched is not None:
-            await self._hand_over()
+            listeners, args = self._hand_over()
+            for listener in listeners:
+                result: Any = listener(*args)
+                if result is not None:
+                    await result
+            self.emit("close")
         return message
 
     async def upgraded(self) -> tuple[IncomingMessage, Socket, bytes]:
@@ -147,63 +132,20 @@ class ClientRequest(_request.ClientRequest):
             StateError: ``ERR_HTTP_NOT_UPGRADED``: the server answered normally; see ``res``.
             AnywireError: as :meth:`response`.
         """
-        message = await self._answer()
-        if self._switched is None:
-            raise StateError(
-                f"The server did not upgrade but answered {message.status_code}", code="ERR_HTTP_NOT_UPGRADED"
-            )
-        taken = self._take_over()
-        self._switched = None
-        self.emit("close")
-        return taken
+        return self._upgraded(await self._answer())
 
     async def _answer(self) -> IncomingMessage:
-        if self._framing == UNRENDERED and not self.writable_ended:
-            self.end_nowait()
-        if self._head:
-            self.flush_headers_nowait()
+        self._ask()
         due: float | None = None
-        while True:
-            message = self._advance()
-            if message is not None or (message := self.res) is not None:
-                if due is None and not message._connection.pump.fairness:  # type: ignore[attr-defined]
-                    await message._breathe()  # type: ignore[attr-defined]
-                return message  # type: ignore[return-value]  # made by our own class
+        while (message := self._arrived()) is None:
             if self._connection is None:
                 await self._acquire()
-                continue
-            if due is None:
-                due = self._due(self._options.head_timeout)
-            elif due != FOREVER and self._now() >= due:  # whatever trickled in meanwhile
-                raise self._expired("head", self._options.head_timeout)
-            await self._park(due)
-
-    def _take_over(self) -> tuple[IncomingMessage, Socket, bytes]:
-        assert self._switched is not None and self._connection is not None
-        message, head = self._switched
-        return message, self._connection.user_socket()._detach(), head  # type: ignore[return-value]
-
-    async def _hand_over(self) -> None:
-        """Call ``upgrade`` or ``connect`` listeners; without one nobody could ever close the socket (decision 4)."""
-        event = "connect" if self._method == "CONNECT" else "upgrade"
-        listeners = self.take_listeners(event)
-        message, socket, head = self._take_over()
-        self._switched = None
-        if not listeners:
-            socket.destroy()
-            error = StateError(
-                f"The server answered {message.status_code} and nobody listens for '{event}'; use upgraded()",
-                code="ERR_HTTP_UNHANDLED_UPGRADE",
-                phase="head",
-            )
-            self._error = error
-            self.emit("close")
-            raise error
-        for listener in listeners:
-            result: Any = listener(message, socket, head)
-            if result is not None:
-                await result
-        self.emit("close")
+            else:
+                due = self._head_due(due)
+                await self._park(due)
+        if due is None and not message._connection.pump.fairness:
+            await message._breathe()
+        return message  # type: ignore[no-any-return]
 
     def __await__(self) -> Generator[Any, Any, IncomingMessage]:
         return self.response().__await__()
@@ -217,226 +159,90 @@ class ClientRequest(_request.ClientRequest):
         """Leave nothing behind: a short rest of the response is read so that its connection can be used again."""
         if self._over or self._error is not None:
             return
-        message = self.res
-        if kind is None and message is not None and self.writable_ended and 0 <= message._length <= DISCARD:
-            await self._discard(message)
+        if self._is_short(kind):
+            await self._discard(self.res)
         if not self._over:
             self.destroy()
 
     async def _discard(self, message: Any) -> None:
         due = self._now() + 1.0
-        pump: Any = message._connection.pump
-        try:
+        with suppress(AnywireError):
             while self._now() < due:
                 piece = message.read_nowait()
                 if piece is None:
-                    await pump.wait(due)
+                    await self._park(due)
                 elif not piece:
                     return
-        except AnywireError:
-            pass
-        except BaseException as problem:
-            self._interrupted(problem)
-            raise
 
     # ---------------------------------------------------------------- waiting
 
     async def _park(self, due: float) -> None:
         """Wait for anything to happen, until `due` at most."""
-        assert self._connection is not None
         try:
-            await self._connection.pump.wait(due)  # type: ignore[attr-defined]
+            await self._connection.pump.wait(due)  # type: ignore[union-attr]
         except BaseException as problem:
             self._interrupted(problem)
             raise
-
-    async def _unblocked(self, pump: Any) -> None:
-        """Wait while the transport takes no more. ``idle_timeout`` is for a peer that takes nothing at all."""
-        limit = self._options.idle_timeout
-        due = self._due(limit)
-        left = pump.unsent
-        await self._park(due)
-        if due == FOREVER or not pump.blocked or (now := self._now()) < due:
-            return
-        if pump.unsent >= left or (self._deadline is not None and now >= self._deadline):
-            raise self._expired("write", limit)
-
-    def _expired(self, phase: str, limit: float | None) -> Exception:
-        return expired(self, phase, limit)
-
-    def _interrupted(self, problem: BaseException) -> None:
-        """A wait was cancelled: release everything, now, without another suspension (ASK-12)."""
-        if isinstance(problem, AnywireError):
-            self._fail(problem)
-        else:
-            error = LocalError(f"cancelled in phase {self._phase()}", code="ABORT_ERR", phase=self._phase())
-            error.__cause__ = problem
-            self._fail(error)
-
-    # ---------------------------------------------------------------- a connection
 
     async def _acquire(self) -> None:
         """Get a connection within the limits of queue and connect; on return it is attached and fed."""
         try:
-            await self._acquire_inside()
+            while (connection := self._granted()) is None:
+                if self._in_queue:
+                    await self._queue()
+                elif self._opened(connection := await self._open()):
+                    break
+            self._begin(connection)
         except BaseException as problem:
             self._interrupted(problem)
             raise
 
-    async def _acquire_inside(self) -> None:
-        runtime, options = self._runtime, self._options
-        while True:
-            if self._error is not None:
-                raise self._error
-            lease = self._lease
-            connection: ClientConnection
-            if lease is None:  # create_connection instead of an agent (MOD-37)
-                connection = await self._open(None)
-                break
-            agent: Any = self.agent
-            if lease.state == ASSIGNED:
-                assert lease.connection is not None
-                connection = lease.connection
-                if connection.pump.usable() and connection.reusable:
-                    connection.on_idle_end = None
-                    break
-                agent.retry(lease, runtime.now())
-                self._settle()
-            elif lease.state == OPEN:
-                connection = await self._open(lease)
-                if agent.opened(lease, connection, runtime.now()):
-                    break
-                self._settle()
-            elif lease.state == QUEUED:
-                waiter = self._waiter = lease.waiter = runtime.waiter()
-                due = self._due(options.queue_timeout)
-                try:
-                    await waiter.wait(due)
-                finally:
-                    self._waiter = lease.waiter = None
-                if lease.state == QUEUED and runtime.now() >= due:
-                    raise self._expired("queue", options.queue_timeout)
-            else:
-                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
-        self._attach(connection, lease is not None and lease.reused)
-        if self._error is None:
-            self._flush()
-        else:
-            raise self._error
+    async def _queue(self) -> None:
+        due = self._due(self._options.queue_timeout)
+        with self._woken_by(self._runtime.waiter()) as waiter:
+            await waiter.wait(due)
+        self._check_queue(due)
 
-    def _due(self, limit: float | None) -> float:
-        due = self._deadline or FOREVER
-        return min(due, self._now() + limit) if limit else due
-
-    async def _open(self, lease: Lease[Any, Any] | None) -> ClientConnection:
+    async def _open(self) -> ClientConnection:
         """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it."""
         connection = self._new_connection()
-        limit = self._options.connect_timeout or self._options.timeout
-        hold = self._waiter = Hold()
-        if lease is not None:
-            lease.waiter = hold
-        try:
+        limit = self._connect_limit
+        with self._woken_by(Hold()) as hold:
             done = await self._runtime.within(self._due(limit) - self._now(), self._connect(connection), hold)
-        finally:
-            self._waiter = None
-            if lease is not None:
-                lease.waiter = None
         if not done:
-            if self._error is not None:
-                raise self._error
-            if lease is not None and lease.error is not None:
-                raise self._fail(lease.error)
-            raise self._expired("connect", limit)
+            raise self._cut_short(limit)
         return connection
 
-    def _release(self, connection: ClientConnection | None) -> None:
-        """As the base class; and a wait for a connection ends."""
-        super()._release(connection)
-        if self._waiter is not None:
-            self._waiter.wake()
-
-    def _new_connection(self) -> ClientConnection:
-        limits, lenient = self.parser_options()
-        return ClientConnection(limits, lenient=lenient, message_class=IncomingMessage, make_socket=Socket)
-
     async def _connect(self, connection: ClientConnection) -> None:
-        runtime, options, agent = self._runtime, self._options, self.agent
-        wanted = options.connection_options() if agent is None else agent.connection_options(options)
-        secure = None
-        if options.protocol == "https:":
-            name = server_name(options, self.get_header("host"))
-            slot = None if agent is None or self._lease is None else agent.session_slot(self._lease.name)
-            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
-        create = options.create_connection if agent is None else agent.create_connection
+        runtime = self._runtime
+        wanted, secure, create = self._how_to_connect(connection)
         if create is None:
-            handle = await drive(runtime, wanted)
+            handle = await connect(runtime, wanted)
         else:
             made: Any = create(wanted)
-            if hasattr(made, "__await__"):
-                made = await made
-            handle = made._release() if isinstance(made, Socket) else runtime.adopt(made)
+            handle = self._handle(await made if hasattr(made, "__await__") else made)
         try:
             connection.pump = pump = await runtime.open(handle, connection)
         except OSError as error:
-            raise _connect_error(error, wanted) from error
+            raise connect_error(error, wanted) from error
         if secure is not None:
-            await handshake(pump, secure, wanted["host"])
-        pump.set_tcp_keep_alive(60.0 if agent is None or not agent.keep_alive else agent.keep_alive_delay)
-        if agent is not None and agent.timeout:
-            connection.idle_timeout = agent.timeout
+            with handshake(pump, secure, wanted["host"]):
+                while secure.shaking:
+                    await pump.wait(FOREVER)
+        self._connected(pump, connection)
 
 
-async def drive(runtime: Runtime, wanted: dict[str, Any]) -> Any:
-    """Carry out ``connect_plan``. However it ends, no handle but the winner survives.
-
-    Raises:
-        ConnectError: nothing could be reached.
-    """
-    if path := wanted.get("path"):
-        plan = connect_path_plan(path)
-    else:
-        plan = connect_plan(
-            wanted["host"],
-            wanted["port"],
-            family=wanted.get("family"),
-            lookup=wanted.get("lookup"),
-            local_address=wanted.get("local_address"),
-        )
-    handles: list[Any] = []
-    winner = None
-    effect: Any = None
-    try:
-        effect = plan.send(None)
-        while True:
+async def connect(runtime: Runtime, wanted: dict[str, Any]) -> Any:
+    """Connect to what is `wanted`. Returns the handle. Raises ConnectError."""
+    with Connect(runtime, wanted) as plan:
+        while (step := plan.step) is not None:
             try:
-                if isinstance(effect, Race):
-                    answer: Any = await runtime.race(effect.handles, effect.seconds)
-                elif isinstance(effect, Attempt):
-                    answer = runtime.attempt(effect.address, effect.local_address)
-                    handles.append(answer)
+                if isinstance(step, Race):
+                    answer: Any = await runtime.race(step.handles, step.seconds)
                 else:
-                    answer = await runtime.resolve(effect.host, effect.port, effect.family, effect.lookup)
+                    answer = await runtime.resolve(step.host, step.port, step.family, step.lookup)
             except OSError as error:
-                effect = plan.throw(error)
+                plan.throw(error)
             else:
-                effect = plan.send(answer)
-    except StopIteration as stop:
-        winner = stop.value
-        return winner
-    except OSError as error:
-        raise _connect_error(error, wanted, resolving=isinstance(effect, Resolve)) from error
-    finally:
-        for handle in handles:
-            if handle is not winner:
-                runtime.discard(handle)
-
-
-def _connect_error(error: OSError, wanted: dict[str, Any], *, resolving: bool = False) -> AnywireError:
-    if isinstance(error, AnywireError):
-        return error
-    if path := wanted.get("path"):
-        return os_error(error, syscall="connect", address=path, phase="connect")
-    if resolving:
-        return os_error(error, syscall="getaddrinfo", address=wanted["host"], phase="resolve")
-    address = getattr(error, "address", None) or wanted["host"]
-    return os_error(error, syscall="connect", address=address, port=wanted["port"], phase="connect")
+                plan.send(answer)
+    return plan.winner

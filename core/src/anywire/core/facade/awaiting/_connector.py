@@ -61,14 +61,3 @@ class SocketConnector(Resolver):
             return self.pump(handle, feed)
         hand_over(handle, feed)
         return handle
-
-    def accept(self, listening: Any) -> Any:
-        """The next connection's socket, non-blocking, or None. Raises OSError, most often when out of descriptors."""
-        try:
-            sock = listening.accept()[0]
-        except (BlockingIOError, ConnectionError, InterruptedError):
-            return None
-        sock.setblocking(False)
-        if sock.family != self._socket.AF_UNIX:
-            sock.setsockopt(self._socket.IPPROTO_TCP, self._socket.TCP_NODELAY, 1)
-        return sock

@@ -5,43 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import _incoming, _response
-from ..._checks import check_count, check_destination
-from ..._errors import AnywireError, ArgumentTypeError, TruncatedError
+from ..._checks import check_count
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
+from .._messages import Watched, join, keeping, piping
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ..._emitter import Listener
-
-__all__ = ["FAIRNESS", "IncomingMessage", "ServerResponse"]
-
-FAIRNESS = 65536
-"""A pump's ``fairness`` where not every call is a checkpoint."""
-
-GONE = frozenset({"aborted", "close"})
-"""Events that tell of a peer that went away: whoever listens wants to hear of it while nobody waits."""
-
-DISCARD = 65536
-"""Most bytes of an unread response that are read for the sake of its connection (ASK-7)."""
+__all__ = ["IncomingMessage", "ServerResponse"]
 
 
-class IncomingMessage(_incoming.IncomingMessage):
+class IncomingMessage(Watched, _incoming.IncomingMessage):
     """A received request or response; its body is read with ``async for``, :meth:`read` or :meth:`resume`."""
 
     __slots__ = ()
-
-    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
-        super()._add_listener(event, listener, once=once, prepend=prepend)
-        if event in GONE:
-            self._connection.pump.watch()  # type: ignore[attr-defined]
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._connection.pump.fairness and self._at_hand():  # type: ignore[attr-defined]
+        if not self._connection.pump.fairness and self._at_hand():
             await self._breathe()
         while True:
             piece = self.read_nowait()
@@ -67,26 +51,19 @@ class IncomingMessage(_incoming.IncomingMessage):
         """
         if type(n) is not int:
             n = check_count(n, "n")
-        if n >= 0 and not self._connection.pump.fairness and (not n or self._at_hand()):  # type: ignore[attr-defined]
+        if n < 0:
+            pieces: list[Any] = []
+            with keeping(pieces):
+                async for piece in self:
+                    pieces.append(piece)
+            return join(pieces)  # type: ignore[no-any-return]
+        if not self._connection.pump.fairness and (not n or self._at_hand()):
             await self._breathe()
-        if n == 0:
+        if not n:
             return b""
-        if n > 0:
-            while (piece := self.read_nowait()) is None:
-                await self._park()
-            if len(piece) > n:
-                self.push_back(piece[n:])
-                piece = piece[:n]
-            return piece  # type: ignore[no-any-return]
-        pieces: list[bytes] = []
-        try:
-            async for piece in self:
-                pieces.append(piece)
-        except AnywireError as error:
-            if pieces and isinstance(error, TruncatedError):
-                error.partial = join(pieces)
-            raise
-        return join(pieces)  # type: ignore[no-any-return]
+        while (piece := self.read_nowait(n)) is None:
+            await self._park()
+        return piece  # type: ignore[no-any-return]
 
     async def resume(self) -> None:
         """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""
@@ -103,19 +80,10 @@ class IncomingMessage(_incoming.IncomingMessage):
         Raises:
             ArgumentTypeError: `destination` has no ``write()`` or no ``end()``.
         """
-        check_destination(destination)
-        self._piped(destination, "pipe")
-        try:
+        with piping(self, destination):
             async for piece in self:
                 await destination.write(piece)
-        except BaseException:
-            if hasattr(destination, "destroy"):
-                destination.destroy()
-            raise
-        else:
             await destination.end()
-        finally:
-            self._piped(destination, "unpipe")
         return destination
 
     async def __aenter__(self) -> Self:
@@ -135,7 +103,7 @@ class IncomingMessage(_incoming.IncomingMessage):
     async def _breathe(self) -> None:
         """A checkpoint, before anything is taken: so nothing is lost if it is cancelled."""
         try:
-            await self._connection.pump.wait(-1.0)  # type: ignore[attr-defined]
+            await self._connection.pump.wait(-1.0)
         except BaseException as problem:
             if self.req is not None:
                 self.req._interrupted(problem)
@@ -143,36 +111,22 @@ class IncomingMessage(_incoming.IncomingMessage):
 
     async def _park(self) -> None:
         """Wait for input, within the limits of the exchange."""
+        connection: Any = self._connection
         req = self.req
-        pump: Any = self._connection.pump
         if req is None:
-            await pump.wait(FOREVER)
+            await connection.pump.wait(FOREVER)
             return
-        parser = self._connection._parser
-        limit = req._options.idle_timeout
-        due = req._due(limit)
-        had = parser.buffered
-        try:
-            await pump.wait(due)
-        except BaseException as problem:
-            req._interrupted(problem)
-            raise
-        if due == FOREVER or (now := req._now()) < due or self._connection.eof:
-            return
-        # Input restarts the idle limit, and never the deadline.
-        if parser.buffered == had or (req._deadline is not None and now >= req._deadline):
-            raise req._expired("body", limit)
+        due = req._due(req._options.idle_timeout)
+        had = connection._parser.buffered
+        await req._park(due)
+        if not connection.eof:
+            req._check_moved("body", due, connection._parser.buffered != had)
 
 
-class ServerResponse(_response.ServerResponse):
+class ServerResponse(Watched, _response.ServerResponse):
     """The response to one request."""
 
     __slots__ = ()
-
-    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
-        super()._add_listener(event, listener, once=once, prepend=prepend)
-        if event in GONE:
-            self._connection.pump.watch()
 
     async def write(self, chunk: Any) -> bool:
         """Send a piece of body; returns once the queue is below its high-water mark (RES-39).
@@ -243,14 +197,3 @@ class ServerResponse(_response.ServerResponse):
     async def write_early_hints(self, headers: Any) -> None:
         """Send ``103 Early Hints`` (RES-L4)."""
         await self.write_information(103, headers)
-
-
-def join(pieces: list[Any]) -> Any:
-    """Pieces of one body as one; bytes unless ``set_encoding`` made them str."""
-    if not pieces:
-        return b""
-    if isinstance(pieces[0], str):
-        return "".join(pieces)
-    if isinstance(pieces[0], bytes):
-        return b"".join(pieces)
-    raise ArgumentTypeError(f"not a piece of body: {pieces[0]!r}")

@@ -1,45 +1,27 @@
-"""The functions of the ``http`` and ``https`` modules, for one runtime."""
+"""Agents and the functions of the ``http`` and ``https`` modules, in this colour."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..._client_agent import ClientAgent
-from ..._options import check_agent, request_arguments, request_options
-from ..._server_options import server_arguments
 from ..._sessions import SecurePool
-from ..._settings import SETTINGS
+from .. import _api
 from ._client import ClientRequest
 from ._server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
-
-    from ._runtime import Runtime
 
 __all__ = ["Agent", "Api", "SecureAgent"]
 
 
-class Agent(ClientAgent):
+class Agent(_api.Agent):
     """A pool of connections for ``http:`` requests (AGT-1 to AGT-91).
 
     Use it as a context manager, or call :meth:`destroy` when done: pooled connections
     are kept open. All options are keyword arguments, see :class:`anywire.core.Agent`.
     """
-
-    _bound: Any = None
-
-    def add_request(self, request: Any, options: Any) -> None:
-        """Decide about a new request (AGT-20)."""
-        runtime = request._runtime
-        if self._bound is not runtime:
-            # Connections of an event loop that is over can neither be used nor closed in order (ASK-10).
-            if self._bound is not None:
-                self.destroy()
-            self._bound = runtime
-        super().add_request(request, options)
 
     def __enter__(self) -> Self:
         return self
@@ -54,90 +36,10 @@ class SecureAgent(SecurePool, Agent):
     """A pool of connections for ``https:`` requests (MOD-68). TLS options are keyword arguments."""
 
 
-Q = TypeVar("Q", bound=ClientRequest)
-S = TypeVar("S", bound=Server)
+class Api(_api.Api[Agent, ClientRequest, Server]):
+    """What ``request``, ``get`` and ``create_server`` of one module do; see the base class."""
 
-
-class Api(Generic[Q, S]):
-    """What ``request``, ``get`` and ``create_server`` of one module do.
-
-    Args:
-        runtime: gives the running runtime; raises RuntimeError outside of one.
-        wall_clock: seconds since the epoch, for ``Date``.
-        secure: this is the ``https`` module.
-    """
-
-    # A backend whose classes do more than these names its own here, and as Q and S.
-    agent_class: ClassVar[type[Agent]] = Agent
-    secure_agent_class: ClassVar[type[Agent]] = SecureAgent
-    request_class: ClassVar[type[Any]] = ClientRequest
-    server_class: ClassVar[type[Any]] = Server
-
-    def __init__(
-        self, runtime: Callable[[], Runtime], wall_clock: Callable[[], float], *, secure: bool = False
-    ) -> None:
-        self._runtime = runtime
-        self._wall_clock = wall_clock
-        self._secure = secure
-        self.global_agent: Agent = (self.secure_agent_class if secure else self.agent_class)()
-
-    def request(self, url: Any = None, callback: Any = None, /, **options: Any) -> Q:
-        """Make a request (MOD-21 to MOD-63). The Agent decides now; connecting starts when somebody waits.
-
-        Args:
-            url: a str, a parsed URL, or a mapping of options.
-            callback: a one-time ``response`` listener.
-            **options: ``method``, ``headers``, ``agent``, ``timeout``, ``deadline``, …: see docs/options.md.
-
-        Raises:
-            ArgumentTypeError, ArgumentValueError: naming the argument and its value.
-            RuntimeError: outside of a running event loop.
-        """
-        url, callback, given = request_arguments(url, callback, options)
-        checked = request_options(url, given, secure=self._secure, default_agent=self.global_agent)
-        checked.wall_clock = self._wall_clock
-        agent = checked.agent
-        if agent is None:
-            agent = self.global_agent if checked.create_connection is None else None
-        elif agent is False:
-            agent = type(self.global_agent)()
-        made: Q = self.request_class(checked, agent, self._runtime())
-        if callback is not None:
-            made.once("response", callback)
-        if agent is not None and not made.destroyed:
-            agent.add_request(made, checked)
-        return made
-
-    def get(self, url: Any = None, callback: Any = None, /, **options: Any) -> Q:
-        """Make a request that is ended already (MOD-22). Arguments and errors as :meth:`request`.
-
-        Use it as ``with http.get(url) as response``, which also cleans up behind you.
-        """
-        made = self.request(url, callback, **options)
-        made.end_nowait()
-        return made
-
-    def set_global_agent(self, agent: Agent) -> None:
-        """Replace ``global_agent`` for requests made from now on (MOD-12).
-
-        Raises:
-            ArgumentTypeError: `agent` is not an agent.
-        """
-        self.global_agent = check_agent(agent, "agent", "argument")
-
-    def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> S:
-        """Make a server that is not listening yet (MOD-13 to MOD-20).
-
-        Args:
-            options: a mapping, or the ``request`` listener itself.
-            listener: called with ``(req, res)`` for each request.
-            **keywords: options by name: see docs/options.md.
-
-        Raises:
-            ArgumentTypeError, ArgumentValueError: naming the option and its value.
-        """
-        listener, checked = server_arguments(options, listener, keywords, settings=SETTINGS, secure=self._secure)
-        server: S = self.server_class(checked, self._runtime, self._wall_clock, secure=self._secure)
-        if listener is not None:
-            server.on("request", listener)
-        return server
+    agent_class: ClassVar[Any] = Agent
+    secure_agent_class: ClassVar[Any] = SecureAgent
+    request_class: ClassVar[Any] = ClientRequest
+    server_class: ClassVar[Any] = Server

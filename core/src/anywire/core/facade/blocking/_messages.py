@@ -5,37 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import _incoming, _response
-from ..._checks import check_count, check_destination
-from ..._errors import AnywireError, ArgumentTypeError, TruncatedError
+from ..._checks import check_count
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
+from .._messages import FAIRNESS, Watched, join, keeping, piping
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ..._emitter import Listener
-
-__all__ = ["FAIRNESS", "IncomingMessage", "ServerResponse"]
-
-FAIRNESS = 65536
-"""Bytes one task may write before it lets others run, and looks whether the peer answered (ASK-28)."""
-
-GONE = frozenset({"aborted", "close"})
-"""Events that tell of a peer that went away: whoever listens wants to hear of it while nobody waits."""
-
-DISCARD = 65536
-"""Most bytes of an unread response that are read for the sake of its connection (ASK-7)."""
+__all__ = ["IncomingMessage", "ServerResponse"]
 
 
-class IncomingMessage(_incoming.IncomingMessage):
+class IncomingMessage(Watched, _incoming.IncomingMessage):
     """A received request or response; its body is read with ``for``, :meth:`read` or :meth:`resume`."""
 
     __slots__ = ()
-
-    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
-        super()._add_listener(event, listener, once=once, prepend=prepend)
-        if event in GONE:
-            self._connection.pump.watch()  # type: ignore[attr-defined]
 
     def __iter__(self) -> Self:
         return self
@@ -65,24 +49,17 @@ class IncomingMessage(_incoming.IncomingMessage):
         """
         if type(n) is not int:
             n = check_count(n, "n")
-        if n == 0:
+        if n < 0:
+            pieces: list[Any] = []
+            with keeping(pieces):
+                for piece in self:
+                    pieces.append(piece)
+            return join(pieces)  # type: ignore[no-any-return]
+        if not n:
             return b""
-        if n > 0:
-            while (piece := self.read_nowait()) is None:
-                self._park()
-            if len(piece) > n:
-                self.push_back(piece[n:])
-                piece = piece[:n]
-            return piece  # type: ignore[no-any-return]
-        pieces: list[bytes] = []
-        try:
-            for piece in self:
-                pieces.append(piece)
-        except AnywireError as error:
-            if pieces and isinstance(error, TruncatedError):
-                error.partial = join(pieces)
-            raise
-        return join(pieces)  # type: ignore[no-any-return]
+        while (piece := self.read_nowait(n)) is None:
+            self._park()
+        return piece  # type: ignore[no-any-return]
 
     def resume(self) -> None:
         """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""
@@ -99,19 +76,10 @@ class IncomingMessage(_incoming.IncomingMessage):
         Raises:
             ArgumentTypeError: `destination` has no ``write()`` or no ``end()``.
         """
-        check_destination(destination)
-        self._piped(destination, "pipe")
-        try:
+        with piping(self, destination):
             for piece in self:
                 destination.write(piece)
-        except BaseException:
-            if hasattr(destination, "destroy"):
-                destination.destroy()
-            raise
-        else:
             destination.end()
-        finally:
-            self._piped(destination, "unpipe")
         return destination
 
     def __enter__(self) -> Self:
@@ -125,36 +93,22 @@ class IncomingMessage(_incoming.IncomingMessage):
 
     def _park(self) -> None:
         """Wait for input, within the limits of the exchange."""
+        connection: Any = self._connection
         req = self.req
-        pump: Any = self._connection.pump
         if req is None:
-            pump.wait(FOREVER)
+            connection.pump.wait(FOREVER)
             return
-        parser = self._connection._parser
-        limit = req._options.idle_timeout
-        due = req._due(limit)
-        had = parser.buffered
-        try:
-            pump.wait(due)
-        except BaseException as problem:
-            req._interrupted(problem)
-            raise
-        if due == FOREVER or (now := req._now()) < due or self._connection.eof:
-            return
-        # Input restarts the idle limit, and never the deadline.
-        if parser.buffered == had or (req._deadline is not None and now >= req._deadline):
-            raise req._expired("body", limit)
+        due = req._due(req._options.idle_timeout)
+        had = connection._parser.buffered
+        req._park(due)
+        if not connection.eof:
+            req._check_moved("body", due, connection._parser.buffered != had)
 
 
-class ServerResponse(_response.ServerResponse):
+class ServerResponse(Watched, _response.ServerResponse):
     """The response to one request."""
 
     __slots__ = ()
-
-    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
-        super()._add_listener(event, listener, once=once, prepend=prepend)
-        if event in GONE:
-            self._connection.pump.watch()
 
     def write(self, chunk: Any) -> bool:
         """Send a piece of body; returns once the queue is below its high-water mark (RES-39).
@@ -221,14 +175,3 @@ class ServerResponse(_response.ServerResponse):
     def write_early_hints(self, headers: Any) -> None:
         """Send ``103 Early Hints`` (RES-L4)."""
         self.write_information(103, headers)
-
-
-def join(pieces: list[Any]) -> Any:
-    """Pieces of one body as one; bytes unless ``set_encoding`` made them str."""
-    if not pieces:
-        return b""
-    if isinstance(pieces[0], str):
-        return "".join(pieces)
-    if isinstance(pieces[0], bytes):
-        return b"".join(pieces)
-    raise ArgumentTypeError(f"not a piece of body: {pieces[0]!r}")

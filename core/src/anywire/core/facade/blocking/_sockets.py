@@ -63,16 +63,3 @@ class SocketConnector(SocketRuntime):
             return self.pump_class(handle, feed)
         hand_over(handle, feed)
         return handle
-
-    def accept(self, listener: Any) -> Any:
-        """The next connection's socket, non-blocking, or None. Raises OSError when out of descriptors."""
-        socket = self._socket
-        try:
-            fd = listener._accept()[0]  # accept() would make whatever socket.socket is by now
-        except (BlockingIOError, ConnectionError, InterruptedError):
-            return None
-        sock = socket.socket(listener.family, listener.type, listener.proto, fd)
-        sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock

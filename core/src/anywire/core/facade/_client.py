@@ -1,0 +1,288 @@
+"""ClientRequest: what both facades have of it, the loops that wait aside."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from .. import _request
+from .._client_connection import ClientConnection
+from .._errors import AnywireError, ConnectionLost, LocalError, StateError, tls_error
+from .._failure import expired
+from .._lease import DONE, OPEN, QUEUED
+from .._options import server_name
+from .._outgoing import UNRENDERED
+from .._pump import FOREVER
+from .._secure import shaken
+from .._tls import client_feed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .._client_agent import ClientAgent
+    from .._emitter import Listener
+    from .._incoming import IncomingMessage
+    from .._lease import Lease
+    from .._options import RequestOptions
+    from .._secure import SecureFeed
+    from .._user_socket import Socket
+
+__all__ = ["ClientRequest", "handshake"]
+
+DISCARD: Final = 65536
+"""Most bytes of an unread response that are read for the sake of its connection (ASK-7)."""
+
+PROBE: Final = 60.0
+"""Seconds of silence before TCP probes an exchange's peer (ASK-22)."""
+
+
+class ClientRequest(_request.ClientRequest):
+    """The parts of a facade's request that never wait."""
+
+    __slots__ = ("_runtime", "_unchecked", "_waiter")
+
+    message_class: ClassVar[type[IncomingMessage]]
+    socket_class: ClassVar[type[Socket]]
+
+    def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Any) -> None:
+        self._runtime = runtime
+        self._unchecked = 0  # bytes written since we last looked whether the peer answered
+        self._waiter: Any = None
+        super().__init__(options, agent, runtime.now)
+
+    # ---------------------------------------------------------------- limits
+
+    def _due(self, limit: float | None) -> float:
+        """When a wait that begins now has to end."""
+        due = self._deadline or FOREVER
+        return min(due, self._now() + limit) if limit else due
+
+    def _head_due(self, due: float | None) -> float:
+        """When the response has to be here; `due` is what this said before.
+
+        Raises:
+            TimedOut: that was before now, whatever trickled in meanwhile.
+        """
+        limit = self._options.head_timeout
+        if due is None:
+            return self._due(limit)
+        if due != FOREVER and self._now() >= due:
+            raise expired(self, "head", limit)
+        return due
+
+    def _check_moved(self, phase: str, due: float, moved: bool) -> None:
+        """A wait for the body of a message ended. What moved restarts the idle limit, and never the deadline.
+
+        Raises:
+            TimedOut: at `due` nothing had `moved`.
+        """
+        if due == FOREVER or (now := self._now()) < due:
+            return
+        if not moved or (self._deadline is not None and now >= self._deadline):
+            raise expired(self, phase, self._options.idle_timeout)
+
+    def _interrupted(self, problem: BaseException) -> None:
+        """A wait was cancelled: release everything, now, without another suspension (ASK-12)."""
+        if isinstance(problem, AnywireError):
+            self._fail(problem)
+        else:
+            error = LocalError(f"cancelled in phase {self._phase()}", code="ABORT_ERR", phase=self._phase())
+            error.__cause__ = problem
+            self._fail(error)
+
+    # ---------------------------------------------------------------- sending and the answer
+
+    def _write_unchecked(self, chunk: Any) -> None:
+        if self._error is not None:
+            raise self._error
+        self.write_nowait(chunk)
+        self._unchecked += len(chunk)
+
+    def _end_unchecked(self, data: Any, trailers: Any) -> None:
+        if self._error is not None:
+            raise self._error
+        self.end_nowait(data, trailers=trailers)
+
+    def _ask(self) -> None:
+        """Somebody waits for the answer: a request of which nothing was written is over, and its head leaves."""
+        if self._framing == UNRENDERED and not self.writable_ended:
+            self.end_nowait()
+        if self._head:
+            self.flush_headers_nowait()
+
+    def _arrived(self) -> Any:
+        """The response, in the facade's colour; None while more input or another connection is needed."""
+        return self._advance() or self.res
+
+    def _is_short(self, kind: object) -> bool:
+        """Left without an exception (of `kind`): reading the rest of the answer is worth its connection."""
+        message = self.res
+        return kind is None and message is not None and self.writable_ended and 0 <= message._length <= DISCARD
+
+    def _take_over(self) -> tuple[Any, Any, bytes]:
+        """``(message, socket, head)``, once the protocol was switched."""
+        assert self._switched is not None and self._connection is not None
+        (message, head), self._switched = self._switched, None
+        socket: Any = self._connection.user_socket()
+        return message, socket._detach(), head
+
+    def _upgraded(self, message: Any) -> tuple[Any, Any, bytes]:
+        """What ``upgraded()`` returns."""
+        if self._switched is None:
+            raise StateError(
+                f"The server did not upgrade but answered {message.status_code}", code="ERR_HTTP_NOT_UPGRADED"
+            )
+        taken = self._take_over()
+        self.emit("close")
+        return taken
+
+    def _hand_over(self) -> tuple[tuple[Listener, ...], tuple[Any, Any, bytes]]:
+        """``upgrade`` or ``connect`` listeners and their arguments; ``close`` comes after them.
+
+        Raises:
+            StateError: there are none, so nobody could ever close the socket (decision 4).
+        """
+        event = "connect" if self._method == "CONNECT" else "upgrade"
+        listeners = self.take_listeners(event)
+        message, socket, _ = taken = self._take_over()
+        if not listeners:
+            socket.destroy()
+            self._error = StateError(
+                f"The server answered {message.status_code} and nobody listens for '{event}'; use upgraded()",
+                code="ERR_HTTP_UNHANDLED_UPGRADE",
+                phase="head",
+            )
+            self.emit("close")
+            raise self._error
+        return listeners, taken
+
+    # ---------------------------------------------------------------- a connection
+
+    def _granted(self) -> ClientConnection | None:
+        """The pooled connection that the Agent gave us; None while there is the queue or a connect to be waited for.
+
+        Raises:
+            AnywireError: why there will be none.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            lease = self._lease
+            if lease is None or lease.state in (OPEN, QUEUED):  # without an agent there is no lease (MOD-37)
+                return None
+            agent: Any = self.agent
+            if lease.state == DONE:
+                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
+            connection: Any = lease.connection
+            if connection.pump.usable() and connection.reusable:
+                connection.on_idle_end = None
+                return connection  # type: ignore[no-any-return]
+            agent.retry(lease, self._now())
+            self._settle()
+
+    @property
+    def _in_queue(self) -> bool:
+        return self._lease is not None and self._lease.state == QUEUED
+
+    @contextmanager
+    def _woken_by(self, waiter: Any) -> Iterator[Any]:
+        """`waiter` is woken by whoever grants us something, or gives us up."""
+        lease = self._lease
+        self._waiter = waiter
+        if lease is not None:
+            lease.waiter = waiter
+        try:
+            yield waiter
+        finally:
+            self._waiter = None
+            if lease is not None:
+                lease.waiter = None
+
+    def _check_queue(self, due: float) -> None:
+        if self._in_queue and self._now() >= due:
+            raise expired(self, "queue", self._options.queue_timeout)
+
+    @property
+    def _connect_limit(self) -> float | None:
+        return self._options.connect_timeout or self._options.timeout
+
+    def _new_connection(self) -> ClientConnection:
+        limits, lenient = self.parser_options()
+        return ClientConnection(
+            limits, lenient=lenient, message_class=self.message_class, make_socket=self.socket_class
+        )
+
+    def _how_to_connect(
+        self, connection: ClientConnection
+    ) -> tuple[dict[str, Any], SecureFeed | None, Callable[[dict[str, Any]], Any] | None]:
+        """Connection options; TLS, if that is to be spoken; what replaces connecting, if anything does (AGT-31)."""
+        options, agent, runtime = self._options, self.agent, self._runtime
+        wanted = options.connection_options() if agent is None else agent.connection_options(options)
+        secure = None
+        if options.protocol == "https:":
+            name = server_name(options, self.get_header("host"))
+            slot = None if agent is None or self._lease is None else agent.session_slot(self._lease.name)
+            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
+        return wanted, secure, options.create_connection if agent is None else agent.create_connection
+
+    def _handle(self, made: Any) -> Any:
+        """What ``create_connection`` returned, as a handle."""
+        return made._release() if isinstance(made, self.socket_class) else self._runtime.adopt(made)
+
+    def _connected(self, pump: Any, connection: ClientConnection) -> None:
+        agent = self.agent
+        pump.set_tcp_keep_alive(PROBE if agent is None or not agent.keep_alive else agent.keep_alive_delay)
+        if agent is not None and agent.timeout:
+            connection.idle_timeout = agent.timeout
+
+    def _cut_short(self, limit: float | None) -> Exception:
+        """Connecting ended without a connection: why."""
+        lease = self._lease
+        if self._error is not None:
+            return self._error
+        if lease is not None and lease.error is not None:
+            return self._fail(lease.error)
+        return expired(self, "connect", limit)
+
+    def _opened(self, connection: ClientConnection) -> bool:
+        """We have a new connection. False if it is not ours any more: look again what was granted."""
+        lease: Lease[Any, Any] | None = self._lease
+        agent: Any = self.agent
+        if lease is None or agent.opened(lease, connection, self._now()):
+            return True
+        self._settle()
+        return False
+
+    def _begin(self, connection: ClientConnection) -> None:
+        """Send what was written so far over our connection."""
+        lease = self._lease
+        self._attach(connection, lease is not None and lease.reused)
+        if self._error is not None:
+            connection.pump.abort()  # given up by another thread meanwhile, who did not know of it
+            raise self._error
+        self._flush()
+
+    def _release(self, connection: ClientConnection | None) -> None:
+        """As the base class; and whoever queues or connects for us stops."""
+        super()._release(connection)
+        waiter = self._waiter
+        if waiter is not None:
+            waiter.wake()
+
+
+@contextmanager
+def handshake(pump: Any, secure: SecureFeed, host: str) -> Iterator[None]:
+    """Shake hands with `host`: inside, wait on `pump` while ``secure.shaking``. On failure the transport is gone.
+
+    Raises:
+        TLSError: with an ``ssl.SSLError`` that says why as its cause; or the connection was lost.
+    """
+    secure.attach(pump)
+    try:
+        secure.shake_hands()
+        yield
+    except BaseException:
+        pump.abort()
+        raise
+    if error := shaken(pump, secure):
+        raise tls_error(error, host) from error

@@ -1,0 +1,73 @@
+"""IncomingMessage and ServerResponse: what both facades have of them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from .._checks import check_destination
+from .._emitter import Emitter
+from .._errors import ArgumentTypeError, TruncatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._emitter import Listener
+
+__all__ = ["FAIRNESS", "Watched", "join", "keeping", "piping"]
+
+FAIRNESS: Final = 65536
+"""Bytes one task or thread may write before it lets others run, and looks whether the peer answered (ASK-28)."""
+
+GONE: Final = frozenset({"aborted", "close"})
+"""Events that tell of a peer that went away: whoever listens wants to hear of it while nobody waits."""
+
+
+class Watched(Emitter):
+    """A message of which somebody may want to hear that it is over."""
+
+    __slots__ = ()
+
+    _connection: Any
+
+    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
+        super()._add_listener(event, listener, once=once, prepend=prepend)
+        if event in GONE:
+            self._connection.pump.watch()
+
+
+def join(pieces: list[Any]) -> Any:
+    """Pieces of one body as one; bytes unless ``set_encoding`` made them str."""
+    if not pieces:
+        return b""
+    if isinstance(pieces[0], str):
+        return "".join(pieces)
+    if isinstance(pieces[0], bytes):
+        return b"".join(pieces)
+    raise ArgumentTypeError(f"not a piece of body: {pieces[0]!r}")
+
+
+@contextmanager
+def keeping(pieces: list[Any]) -> Iterator[None]:
+    """If a body is cut short, its reader's error has what was read, which is collected in `pieces` (MSG-38)."""
+    try:
+        yield
+    except TruncatedError as error:
+        if pieces:
+            error.partial = join(pieces)
+        raise
+
+
+@contextmanager
+def piping(message: Any, destination: Any) -> Iterator[None]:
+    """A body is being written to `destination`: ``pipe`` and ``unpipe``; cut short it is destroyed (RES-86, MSG-42)."""
+    check_destination(destination)
+    message._piped(destination, "pipe")
+    try:
+        yield
+    except BaseException:
+        if hasattr(destination, "destroy"):
+            destination.destroy()
+        raise
+    finally:
+        message._piped(destination, "unpipe")
