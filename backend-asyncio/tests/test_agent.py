@@ -113,7 +113,7 @@ async def test_events_of_the_agent() -> None:
     """AGT-87."""
     freed: list[Any] = []
     async with peer(echo_path) as server, pool() as agent:
-        agent.on("free", lambda sock, options: freed.append((sock.remote_port, options.port)))
+        agent.on("free", lambda sock, options: freed.append((sock.remote_port, options["port"])))
         await fetch(server.url, agent)
         await fetch(server.url, agent)
         assert freed == [(server.port, server.port)] * 2

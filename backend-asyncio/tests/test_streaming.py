@@ -349,7 +349,7 @@ async def test_a_small_request_is_one_send() -> None:
     async with peer(script) as server, pool() as agent:
         async with http.get(server.url, agent=agent) as res:
             await res.read()
-        pump: Any = next(iter(agent.free_sockets.values()))[0].pump
+        pump: Any = next(iter(agent.free_sockets.values()))[0].connection.pump
         counting = pump._transport = Counting(pump._transport)
         async with http.get(server.url, agent=agent) as res:
             await res.read()
@@ -390,7 +390,7 @@ async def test_a_keep_alive_request_costs_no_task_and_no_timer(monkeypatch: pyte
         for connection in server.connections:
             connection.pump._loop = watched  # type: ignore[attr-defined]
         for pooled in agent.free_sockets.values():
-            pooled[0].pump._loop = watched  # type: ignore[attr-defined]
+            pooled[0].connection.pump._loop = watched  # type: ignore[attr-defined]
         before = handlers
         # Not through the peer's streams: their own tasks and timers are not what is counted.
         for _ in range(20):

@@ -69,7 +69,7 @@ def test_an_idle_socket_that_the_peer_closed_is_never_handed_out() -> None:
             assert len(made.wires) == number + 1
             # The FIN is here as soon as the descriptor is readable.
             (free,) = agent.free_sockets.values()
-            assert select.select([free[0].pump.info("socket")], [], [], 5.0)[0]
+            assert select.select([free[0].connection.pump.info("socket")], [], [], 5.0)[0]
 
 
 def test_an_early_answer_is_heard_with_its_body() -> None:

@@ -452,6 +452,15 @@ def read_all(request: Any, into: list[Any] | None = None) -> Generator[None, Non
 # ------------------------------------------------------------------------------------------------ client
 
 
+class Request(ClientRequest):
+    """A request that a test may leave where it is."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        """Nothing is wrong with that here."""
+
+
 class Client:
     """An agent, and what a facade does to get a request onto a connection."""
 
@@ -466,7 +475,7 @@ class Client:
     ) -> ClientRequest:
         """A request, as ``request()`` makes it."""
         checked = request_options(url, options)
-        made = ClientRequest(checked, self.agent if agent else None, self.clock)
+        made = Request(checked, self.agent if agent else None, self.clock)
         if watch:
             self.log.watch(made, label, "socket", "finish", "response", "abort", "error", "close", "drain")
             self.log.watch(made, label, "timeout", "continue", "information")
@@ -511,6 +520,7 @@ class Client:
 
     def _open(self, limits: Limits | None) -> ClientConnection:
         made = ClientConnection(limits or Limits(), make_socket=lambda _: "socket")
+        made.probed_after = 1.0
         pump = FakePump(made, self.clock)
         made.pump = pump
         self.pumps.append(pump)

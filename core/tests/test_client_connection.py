@@ -564,7 +564,7 @@ def test_keep_alive_hints_AGT_L4_ASK_2(field: str, usable: list[bool]) -> None:
 def test_free_event_AGT_48() -> None:
     client = Client()
     freed: list[Any] = []
-    client.agent.on("free", lambda socket, options: freed.append((socket, options.host)))
+    client.agent.on("free", lambda socket, options: freed.append((socket, options["host"])))
     drain(client.answer(client.get(), OK))
     assert freed == [("socket", "h")]
 

@@ -432,7 +432,7 @@ class Agent(Pool[C, R]):
             if life <= 0:
                 return TIMEOUT
         try:
-            if not self.keep_socket_alive(connection):
+            if not self._keeps(connection):
                 return REFUSED
         except BaseException:
             self._end(lease, REFUSED)

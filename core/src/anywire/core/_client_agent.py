@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._agent import Agent
@@ -63,7 +64,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
 }
 
 
-class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
+class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]):
     """A pool of client connections (AGT-1 to AGT-91). See :class:`anywire.core.Agent` for the options.
 
     Beside those it takes ``create_connection``, and options of connections, which win over those of requests (AGT-8):
@@ -131,9 +132,69 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
                 # Decided here, with the name of the pool: whom the certificate is for must not change with Host later.
                 options.servername = wanted["servername"]
             name = self.get_name(wanted)
-        request._lease = self.request(name, request, request._now(), options)
+        # Weak: a request that its maker has forgotten is to be found out, not kept (ASK-7).
+        request._lease = self.request(name, weakref.ref(request), request._now(), options)
+        request._pool = self
         if self.has_answers:
             self.settle()
+
+    # ---------------------------------------------------------------- hooks
+
+    def keep_socket_alive(self, socket: Any) -> bool:
+        """Called each time `socket` is about to be pooled (AGT-54, AGT-56). To be overridden or assigned to.
+
+        The default has a silent peer probed after ``keep_alive_delay`` seconds. It runs in the middle of a decision:
+        do not call the agent. If it raises, the socket is closed and the exception goes through.
+
+        Args:
+            socket: the :class:`Socket` that is free.
+
+        Returns:
+            False to have it closed instead.
+        """
+        socket.set_keep_alive(True, self.keep_alive_delay)
+        return True
+
+    def reuse_socket(self, socket: Any, request: Any) -> None:
+        """Called when `request` takes `socket` out of the pool, not on hand-over (AGT-26, AGT-50).
+
+        To be overridden or assigned to. The default does nothing: what has to be done is done in any case. Do not
+        call the agent. If it raises, the socket is closed and the exception goes through.
+        """
+
+    def _keeps(self, connection: ClientConnection) -> bool:
+        keep = self.keep_socket_alive
+        if getattr(keep, "__func__", None) is _KEEP and connection.probed_after == self.keep_alive_delay:
+            return True  # what the hook would do is done, and nobody need make a Socket for it
+        return bool(keep(connection.user_socket()))
+
+    def _reuses(self, connection: ClientConnection, request: weakref.ref[ClientRequest]) -> None:
+        reuse = self.reuse_socket
+        if getattr(reuse, "__func__", None) is not _REUSE:
+            reuse(connection.user_socket(), request())
+
+    # ---------------------------------------------------------------- what can be seen
+
+    @property
+    def sockets(self) -> dict[str, list[Any]]:
+        """Used sockets by name, oldest first; None stands for one being opened (AGT-11, AGT-24). A snapshot."""
+        return {
+            name: [None if each is None else each.user_socket() for each in used]
+            for name, used in super().sockets.items()
+        }
+
+    @property
+    def free_sockets(self) -> dict[str, list[Any]]:
+        """Pooled sockets by name, the one freed first in front (AGT-11, AGT-55). A snapshot."""
+        return {name: [each.user_socket() for each in free] for name, free in super().free_sockets.items()}
+
+    @property
+    def requests(self) -> dict[str, list[Any]]:
+        """Queued requests by name, in order of arrival (AGT-11, AGT-24). A snapshot."""
+        queued = {name: [request for each in refs if (request := each())] for name, refs in super().requests.items()}
+        return {name: requests for name, requests in queued.items() if requests}
+
+    # ---------------------------------------------------------------- decisions
 
     def settle(self) -> None:
         """Carry out what was decided: wake leases, close connections. Synchronous."""
@@ -142,12 +203,15 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
             for connection in connections:
                 connection.on_idle_end = None
                 connection._lost = True
-                connection.pump.close()
+                if connection.abandoned:
+                    connection.pump.abort()
+                else:
+                    connection.pump.close()
             for lease in leases:
                 if lease.waiter is not None:
                     lease.waiter.wake()
-                elif lease.error is not None and lease.request is not None:
-                    lease.request._kick()
+                elif lease.error is not None and (request := lease.request()) is not None:
+                    request._kick()
 
     def release(self, lease: Lease[Any, Any], now: float, persistent: bool, message: IncomingMessage | None) -> None:
         """An exchange is over (AGT-48): pool its connection, pass it on, or close it."""
@@ -162,15 +226,17 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
                         hint = float(value)
                     elif name is not None:
                         max_uses = int(value)
-            if self._listeners is not None and connection is not None:
-                self.emit("free", connection.user_socket(), lease.options)
         if connection is not None:
             connection.on_idle_end = self._idle_ended
             connection.key = lease.name
             connection.pooled_by = self
+        self.freed(lease, now, persistent=persistent, hint=hint, max_uses=max_uses)
+        if persistent and connection is not None:
+            # AGT-87: who listens hears of it when the decision is made.
+            if self._listeners is not None:
+                self.emit("free", connection.user_socket(), self.connection_options(lease.options))
             if isinstance(connection.socket, Emitter):
                 connection.socket.emit("free")
-        self.freed(lease, now, persistent=persistent, hint=hint, max_uses=max_uses)
         if connection is not None and connection.request is None:
             # Where a backend watches idle connections this closes them in time; elsewhere the Agent does when
             # it is called next (AGT-63).
@@ -186,8 +252,23 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
         if self.idle_closed(connection.key, connection):
             connection._lost = True
             connection.pump.abort()
+            if connection.error is not None and isinstance(connection.socket, Emitter):
+                connection.socket.emit("agent_remove")  # AGT-62
         if self.has_answers:
             self.settle()
+
+    def collect(self, now: float) -> None:
+        """End what was abandoned, close what expired."""
+        self.expire(now)
+        if self.has_answers:
+            self.settle()
+
+    def next_look(self, lease: Lease[Any, Any], now: float) -> float:
+        """When a queued request should :meth:`collect`: what is abandoned cannot wake it (ASK-7).
+
+        After a second, or more where so many queue that one of them does it all the time.
+        """
+        return now + 1.0 + 0.01 * len(lease._group.queue)
 
     def forget(self, connection: ClientConnection) -> None:
         """A pooled connection was taken away by its user (AGT-70): it is neither pooled, counted nor closed here."""
@@ -199,12 +280,16 @@ class ClientAgent(Emitter, Agent[ClientConnection, "ClientRequest"]):
     def destroy(self) -> None:
         """Close every connection and fail every request (AGT-82 to AGT-86). The agent remains usable."""
         in_flight = [
-            connection.request
-            for connections in self.sockets.values()
+            request
+            for connections in super().sockets.values()
             for connection in connections
-            if connection is not None and connection.request is not None
+            if connection is not None and (request := connection.request) is not None
         ]
         super().destroy()
         self.settle()
         for request in in_flight:
             request.destroy()
+
+
+_KEEP = ClientAgent.keep_socket_alive
+_REUSE = ClientAgent.reuse_socket

@@ -4,6 +4,10 @@ It carries one exchange at a time (WIR-92). :meth:`ClientConnection.start` begin
 one; when the response is complete and the request is ended, the halves cycle and
 the connection may be pooled, or everything ends.
 
+**It does not keep its exchange alive.** Requests and responses belong to the caller; the
+connection, which the runtime holds, refers to them weakly. So one that the caller has
+forgotten can be collected, and says so (ASK-7, :meth:`ClientRequest.__del__`).
+
 **An idle connection owes us nothing.** Whatever arrives on it — bytes, FIN, an
 error — makes it useless: bytes before a request would be taken for the answer to
 the next one (SEC-1, against AGT-60). :attr:`ClientConnection.reusable` says so at
@@ -12,6 +16,7 @@ hand-out time, and ``on_idle_end`` lets the pool know early.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._connection import CLOSED_EVENT, Connection, Signal
@@ -37,10 +42,12 @@ class ClientConnection(Connection):
     """See the module docstring.
 
     Attributes:
-        request: the request being carried, or None while idle.
+        request: the request being carried, or None while idle and when nobody holds it any more.
+        abandoned: nobody holds the request that was being carried.
         bytes_sent: bytes of the current request handed to the transport.
         bytes_received: did any byte arrive since the request started?
         key: the pool's name of this connection; opaque here.
+        probed_after: seconds of silence after which TCP probes the peer; None for never.
         rules: ``RequestOptions.parsing`` of the request whose answers are parsed here.
         pooled_by: the agent that had it last.
         on_idle_end: called once when the connection dies or is spoilt while no request owns it.
@@ -49,13 +56,15 @@ class ClientConnection(Connection):
     __slots__ = (
         "_informational",
         "_make_socket",
+        "_message",
         "_message_class",
+        "_request",
         "bytes_received",
         "bytes_sent",
         "key",
         "on_idle_end",
         "pooled_by",
-        "request",
+        "probed_after",
         "rules",
     )
 
@@ -67,8 +76,10 @@ class ClientConnection(Connection):
         message_class: type[IncomingMessage] = IncomingMessage,
         make_socket: Callable[[ClientConnection], Any],
     ) -> None:
+        self._request: weakref.ref[ClientRequest] | None = None
+        self._message: weakref.ref[IncomingMessage] | None = None
         super().__init__(RESPONSE, limits, lenient=lenient)
-        self.request: ClientRequest | None = None
+        self.probed_after: float | None = None
         self.bytes_sent = 0
         self.bytes_received = False
         self.on_idle_end: Callable[[ClientConnection], None] | None = None
@@ -78,6 +89,33 @@ class ClientConnection(Connection):
         self._informational = 0
         self._message_class = message_class
         self._make_socket = make_socket
+
+    @property
+    def request(self) -> ClientRequest | None:
+        """See the class."""
+        known = self._request
+        return None if known is None else known()
+
+    @request.setter
+    def request(self, request: ClientRequest | None) -> None:
+        self._request = None if request is None else weakref.ref(request)
+
+    # The base class has a slot of this name; nothing is in it here.
+    @property
+    def message(self) -> IncomingMessage | None:
+        """What is being received, if anybody holds it."""
+        known = self._message
+        return None if known is None else known()
+
+    @message.setter
+    def message(self, message: IncomingMessage | None) -> None:
+        self._message = None if message is None else weakref.ref(message)
+
+    @property
+    def abandoned(self) -> bool:
+        """See the class."""
+        known = self._request
+        return known is not None and known() is None
 
     def user_socket(self) -> Any:
         """The transport as listeners see it."""
@@ -114,8 +152,8 @@ class ClientConnection(Connection):
 
     def start(self, request: ClientRequest) -> None:
         """Carry `request` from here on."""
-        assert self.request is None and self.receiving == IDLE, "one exchange at a time"
-        self.request = request
+        assert self._request is None and self.receiving == IDLE, "one exchange at a time"
+        self._request = weakref.ref(request)
         self.bytes_sent = 0
         self.bytes_received = False
         self._informational = 0
@@ -177,15 +215,14 @@ class ClientConnection(Connection):
 
     def leave_agent(self) -> None:
         """``agent_remove`` was emitted on the socket: it belongs to the user from here on (AGT-70, AGT-72)."""
-        if self.request is not None:
-            self.request._leave_agent()
+        if (request := self.request) is not None:
+            request._leave_agent()
         elif self.pooled_by is not None:
             self.pooled_by.forget(self)
 
     def cycle(self) -> bool:
         """End the exchange. Returns True if another one may follow here."""
-        self.request = None
-        self.message = None
+        self._request = self._message = None
         parser = self._parser
         if self.keep_alive and not (self._lost or parser.buffered or self.eof):
             self.receiving = IDLE
@@ -195,10 +232,10 @@ class ClientConnection(Connection):
 
     def destroy(self, error: AnywireError | None = None) -> None:
         """Give the transport up now, and with it the request it carries."""
-        if self.request is None:
+        if (request := self.request) is None:
             super().destroy(error)
         else:
-            self.request.destroy(error)
+            request.destroy(error)
 
     def _phase_name(self) -> str:
         return "idle" if self.request is None else "body" if self.receiving == BODY else "head"
@@ -219,21 +256,23 @@ class ClientConnection(Connection):
     def flushed(self) -> None:
         """The transport's queue emptied after it had been blocked."""
         self._active = True
-        if self.request is not None:
-            self.request._drained()
+        if (request := self.request) is not None:
+            request._drained()
 
     def notice(self) -> None:
         """Something happened while nobody waited."""
-        self._tell()
-        if self.request is None:
+        request = self.request
+        if request is None:
             if not self.reusable and self.on_idle_end is not None:
                 tell, self.on_idle_end = self.on_idle_end, None
                 tell(self)
+            self._tell()
             return
+        self._tell()
         if self._lost:
             if self.receiving != DONE and self.error is None:  # if it is complete its reader notices nothing
                 self.error = ConnectionLost("socket hang up", phase=self._phase_name())
-            let_go(self.request)
+            let_go(request)
         elif self.eof and self.receiving in (BODY, DONE) and self.sending == DONE:
             # Everything was said on both sides. Nobody need read it for the socket to go, as in Node (ASK-7).
             self.pump.close()
@@ -249,7 +288,7 @@ class ClientConnection(Connection):
         if self._lost or now < self.next_deadline(now):
             return
         self._idle_struck()
-        if self.request is not None:
-            self.request._timed_out()
+        if (request := self.request) is not None:
+            request._timed_out()
         else:
             self.destroy()

@@ -5,10 +5,11 @@ Functions of a :class:`ClientRequest`, apart from it only for the size of that m
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Final
 
 from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, TimedOut, TruncatedError, nameless
-from ._lease import OPEN
+from ._lease import DONE, OPEN
 
 if TYPE_CHECKING:
     from ._request import ClientRequest
@@ -20,6 +21,7 @@ __all__ = [
     "as_ours",
     "describe",
     "expired",
+    "forgotten",
     "is_quiet",
     "keep_for_replay",
     "let_go",
@@ -107,7 +109,8 @@ def expired(request: ClientRequest, phase: str, limit: float | None) -> Exceptio
     """The limit of a phase, or the deadline, has struck: the request ends with the error that says so."""
     options = request._options
     option = _LIMITS[phase]
-    if request._deadline is not None and request._now() >= request._deadline:
+    # Timers may strike a little early: a phase without a limit of its own was ended by the deadline all the same.
+    if request._deadline is not None and (not limit or request._now() >= request._deadline):
         option, limit = "deadline", options.deadline
     elif phase == "connect" and not options.connect_timeout:
         option = "timeout"  # stands in for it
@@ -132,10 +135,19 @@ def is_quiet(request: ClientRequest, error: Exception) -> bool:
     return isinstance(error, Quiet) or (isinstance(error, TruncatedError) and error.syscall is None)
 
 
+def forgotten(request: ClientRequest) -> None:
+    """Nobody holds `request` any more. If it has a place in a pool, leave word there, and say so (ASK-7)."""
+    lease, pool = request._lease, request._pool
+    if lease is not None and pool is not None and lease.state != DONE:
+        pool.abandon(lease)
+        what = "nobody waited for its response" if request.res is None else "its response was not read to the end"
+        warnings.warn(f"{where(request)} was forgotten: {what}", ResourceWarning, stacklevel=1, source=request)
+
+
 def let_go(request: ClientRequest) -> None:
     """The transport is gone. What came of the answer can be read, but holds no place in the pool any more (ASK-7)."""
     lease = request._lease
-    if lease is not None and request.res is not None and request.agent is not None:
+    if lease is not None and request.res is not None and request._pool is not None:
         request._lease = None
-        request.agent.dropped(lease)
+        request._pool.dropped(lease)
         request._settle()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from ._checks import check_timeout
 from ._date import DateLine
 
 if TYPE_CHECKING:
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
     from ._request import ClientRequest
 
-__all__ = ["date_line", "obey", "set_no_delay", "when_connected"]
+__all__ = ["date_line", "obey", "pools", "probe", "set_no_delay", "when_connected"]
 
 
 def date_line(request: ClientRequest) -> bytes:
@@ -20,13 +22,28 @@ def date_line(request: ClientRequest) -> bytes:
     return b"" if clock is None else DateLine(clock).line()
 
 
+def pools(agent: Any) -> bool:
+    """Does `agent` use connections again (AGT-38 to AGT-41)? One of the user's own need not say (MOD-36)."""
+    try:
+        return bool(agent.keep_alive or agent.max_sockets != agent.default_max_sockets)
+    except AttributeError:
+        return False
+
+
 def when_connected(request: ClientRequest, act: Callable[[Any], object]) -> None:
-    """Call `act` with the request's pump, now or when the request gets one (CLI-24)."""
+    """Call `act` with the request's connection, now or when the request gets one (CLI-24)."""
     connection = request._connection
     if connection is not None:
-        act(connection.pump)
+        act(connection)
     elif not request.destroyed:
-        request.once("socket", lambda socket: act(socket.connection.pump))
+        request.once("socket", lambda socket: act(socket.connection))
+
+
+def probe(connection: Any, enable: bool, initial_delay: float) -> None:
+    """Switch TCP keep-alive probes after `initial_delay` seconds of silence, 0 for 60."""
+    delay = (check_timeout(initial_delay, "initial_delay") or 60.0) if enable else None
+    connection.probed_after = delay
+    connection.pump.set_tcp_keep_alive(delay)
 
 
 def set_no_delay(pump: Any, no_delay: bool) -> None:
@@ -40,5 +57,12 @@ def obey(request: ClientRequest, signal: Any) -> None:
     """MOD-L2: `signal` has ``aborted`` and ``once("abort", f)``; when it fires, `request` is destroyed."""
     if signal.aborted:
         request.destroy()
-    else:
-        signal.once("abort", lambda *_: request.destroy())
+        return
+    known = weakref.ref(request)  # a signal may outlive many requests
+
+    def aborted(*_: object) -> None:
+        made = known()
+        if made is not None:
+            made.destroy()
+
+    signal.once("abort", aborted)

@@ -199,6 +199,13 @@ class Pool(Generic[C, R]):
         If it raises, the connection is closed and the exception goes through.
         """
 
+    def _keeps(self, connection: C) -> bool:
+        """How the hook is called; a facade whose users know connections by another object has its own."""
+        return self.keep_socket_alive(connection)
+
+    def _reuses(self, connection: C, request: R) -> None:
+        self.reuse_socket(connection, request)
+
     # -- answers ------------------------------------------------------------------------------
 
     def take_answers(self) -> tuple[list[Lease[C, R]], list[C]]:
@@ -337,7 +344,7 @@ class Pool(Generic[C, R]):
         lease.reused = True
         lease.state = ASSIGNED
         try:
-            self.reuse_socket(connection, lease.request)
+            self._reuses(connection, lease.request)
         except BaseException:
             self._end(lease, REFUSED)
             raise

@@ -26,11 +26,11 @@ from ._checks import check_error, check_size
 from ._connection import Signal
 from ._emitter import Emitter
 from ._errors import AnywireError, LocalError, StateError
-from ._failure import Quiet, as_ours, describe, is_quiet, keep_for_replay, replayable, timed_out, where
+from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import HeaderStore
 from ._incoming import UPGRADED, IncomingMessage
-from ._knobs import date_line, obey, set_no_delay, when_connected
+from ._knobs import date_line, obey, pools, probe, set_no_delay, when_connected
 from ._limits import Limits
 from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header, path_text
 from ._outgoing import UNRENDERED, OutgoingMessage, pairs
@@ -69,11 +69,13 @@ class ClientRequest(OutgoingMessage):
     """
 
     __slots__ = (
-        "_deadline", "_error", "_lease", "_method", "_now", "_options", "_over", "_path", "_raw_fields", "_replay",
-        "_switched", "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
+        "_deadline", "_error", "_lease", "_method", "_now", "_options", "_over", "_path", "_pool", "_raw_fields",
+        "_replay", "_switched", "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, now: Callable[[], float]) -> None:
+        self._lease: Lease[Any, Any] | None = None  # first: __del__ looks at both
+        self._pool: ClientAgent | None = None  # the agent that gave the lease
         self._listeners = None
         self._connection: ClientConnection | None = None
         self._sink = []
@@ -87,14 +89,11 @@ class ClientRequest(OutgoingMessage):
         method = options.method
         self.use_chunked_encoding_by_default = method not in _NO_BODY_EXPECTED
         # AGT-38 to AGT-41
-        self.should_keep_alive = agent is not None and (
-            agent.keep_alive or agent.max_sockets != agent.default_max_sockets
-        )
+        self.should_keep_alive = agent is not None and pools(agent)
         self._options = options
         self._now = now
         self._method = method
         self._path = options.path
-        self._lease: Lease[Any, Any] | None = None
         self._error: Exception | None = None
         self._over = False
         self._replay: bytes | None = None
@@ -137,6 +136,13 @@ class ClientRequest(OutgoingMessage):
         """Wake whoever waits on this request."""
         if self._connection is not None:
             self._connection.pump.kick()
+
+    def __del__(self) -> None:
+        """Nobody holds this any more: its place in the pool is to be given up (ASK-7).
+
+        This may run inside any line of any thread, so all it does is to leave word.
+        """
+        forgotten(self)
 
     def __repr__(self) -> str:
         state = "over" if self._over else "answered" if self.res is not None else "waiting"
@@ -301,7 +307,7 @@ class ClientRequest(OutgoingMessage):
         if self.writable_ended:
             connection.request_ended()
         # The request's own limit rules while it has the connection (AGT-67).
-        limit = self.timeout if self.timeout is not None or self.agent is None else self.agent.timeout
+        limit = self.timeout if self.timeout is not None or self._pool is None else self._pool.timeout
         connection.idle_timeout = limit or 0.0
         if self._listeners is not None:
             self.emit("socket", connection.user_socket())
@@ -407,8 +413,8 @@ class ClientRequest(OutgoingMessage):
     def _leave_agent(self) -> None:
         """The connection stops being the agent's; a queued request gets its place (AGT-70, AGT-79)."""
         lease, self._lease = self._lease, None
-        if lease is not None and self.agent is not None:
-            self.agent.detach(lease)
+        if lease is not None and self._pool is not None:
+            self._pool.detach(lease)
             self._settle()
 
     def _maybe_over(self) -> None:
@@ -426,8 +432,8 @@ class ClientRequest(OutgoingMessage):
         self._over = True
         persists = connection.cycle() and self.should_keep_alive and what is not None
         lease, self._lease = self._lease, None
-        if lease is not None and self.agent is not None:
-            self.agent.release(lease, self._now(), persists, message)
+        if lease is not None and self._pool is not None:
+            self._pool.release(lease, self._now(), persists, message)
             self._settle()
         if not persists:
             connection.pump.close()
@@ -470,8 +476,8 @@ class ClientRequest(OutgoingMessage):
             connection.request = None
             connection._lost = True
             connection.pump.abort()
-        if lease is not None and self.agent is not None:
-            self.agent.dropped(lease)
+        if lease is not None and self._pool is not None:
+            self._pool.dropped(lease)
             self._settle()
 
     def destroy(self, error: Exception | None = None) -> Self:
@@ -503,15 +509,15 @@ class ClientRequest(OutgoingMessage):
 
     def _settle(self) -> None:
         """Carry out what the Agent decided: wake leases, close connections."""
-        agent = self.agent
-        if agent is not None and agent.has_answers:
-            agent.settle()
+        pool = self._pool
+        if pool is not None and pool.has_answers:
+            pool.settle()
 
     # ---------------------------------------------------------------- the socket
 
     def set_no_delay(self, no_delay: bool = True) -> None:
         """Switch Nagle's algorithm off (the default) or on, now or once there is a socket (CLI-24)."""
-        when_connected(self, lambda pump: set_no_delay(pump, no_delay))
+        when_connected(self, lambda connection: set_no_delay(connection.pump, no_delay))
 
     def set_socket_keep_alive(self, enable: bool = False, initial_delay: float = 0.0) -> None:
         """Switch TCP keep-alive probes, now or once there is a socket (CLI-24).
@@ -520,8 +526,7 @@ class ClientRequest(OutgoingMessage):
             enable: probe at all.
             initial_delay: seconds of silence before the first probe; 0 is 60.
         """
-        delay = (initial_delay or 60.0) if enable else None
-        when_connected(self, lambda pump: pump.set_tcp_keep_alive(delay))
+        when_connected(self, lambda connection: probe(connection, enable, initial_delay))
 
     # ---------------------------------------------------------------- timeouts
 

@@ -9,6 +9,7 @@ from ._client_connection import ClientConnection
 from ._connection import Connection
 from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, StateError
+from ._knobs import probe, set_no_delay
 from ._raw import RawStream
 from ._secure import hand_over
 
@@ -87,6 +88,12 @@ class Socket(Emitter):
         """The transport is gone."""
         return bool(self._pump.closed)
 
+    @property
+    def timeout(self) -> float:
+        """The idle timeout in force, in seconds; 0 is none."""
+        feed: Any = self._raw or self.connection
+        return float(feed.idle_timeout)
+
     def emit(self, event: str, *args: Any) -> bool:
         """Call listeners. ``agent_remove`` takes the connection away from its agent first (AGT-69, AGT-70)."""
         if event == "agent_remove" and isinstance(self.connection, ClientConnection):
@@ -116,6 +123,21 @@ class Socket(Emitter):
         feed: Any = self._raw or self.connection
         feed.idle_timeout = seconds
         self._pump.kick()
+        return self
+
+    def set_no_delay(self, no_delay: bool = True) -> Self:
+        """Switch Nagle's algorithm off (the default) or on."""
+        set_no_delay(self._pump, no_delay)
+        return self
+
+    def set_keep_alive(self, enable: bool = False, initial_delay: float = 0.0) -> Self:
+        """Switch TCP keep-alive probes.
+
+        Args:
+            enable: probe at all.
+            initial_delay: seconds of silence before the first probe; 0 is 60.
+        """
+        probe(self.connection, enable, initial_delay)
         return self
 
     # ---------------------------------------------------------------- a raw stream

@@ -2,9 +2,10 @@
 
 A task suspends by awaiting a :class:`Parking`, which is woken at most once and carries no
 value. Whatever is woken goes to the end of one list; when that list is empty the clock
-jumps to the next timer, and when there is none either, nothing can ever happen again:
-:class:`Deadlock`. There is no other source of progress (no thread, no descriptor, no real
-clock, no hash order), so a run is a function of its program and its seed.
+jumps to the next timer, and when there is none either (or only those of somebody who looks
+again and again), nothing can ever happen again: :class:`Deadlock`. There is no other source
+of progress (no thread, no descriptor, no real clock, no hash order), so a run is a function
+of its program and its seed.
 
 Cancelling throws :class:`Cancelled` at the place where the task is suspended, once per
 call. Each task counts its suspensions, also those it makes after a cancel, and
@@ -19,7 +20,6 @@ from contextvars import ContextVar
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER
 from anywire.core.facade import Deadline, Deadlines
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ __all__ = ["Cancelled", "Deadlock", "Kernel", "Parking", "Task", "current"]
 
 SPINNING = 200_000
 """Steps at one instant after which nobody believes any more that the clock will ever move on."""
+
+HORIZON = 1e5
+"""Virtual seconds: by then everything has happened. A queued request looks again each second for ever."""
 
 _running: ContextVar[Kernel] = ContextVar("anywire.sim")
 
@@ -289,7 +292,7 @@ class Kernel:
         while not task.done:
             first = timers.first
             if first > self.now and not ready:
-                if first == FOREVER:
+                if first >= HORIZON:
                     raise Deadlock(f"nothing can run any more at {self.now} s:{self._who()}")
                 self.now = first
                 self._steps = 0

@@ -48,10 +48,18 @@ class Waiter:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._parking = Parking(kernel, "its turn")
-        self.wake = self._parking.wake
+        self._woken = False
+        self._parking: Parking | None = None
+
+    def wake(self) -> None:
+        self._woken = True
+        if self._parking is not None:
+            self._parking.wake()
 
     async def wait(self, due: float) -> None:
+        self._parking = Parking(self._kernel, "its turn")
+        if self._woken:
+            self._parking.wake()
         await self._kernel.sleep(due - self._kernel.now, self._parking)
 
 

@@ -9,6 +9,7 @@ from .. import _request
 from .._client_connection import ClientConnection
 from .._errors import AnywireError, ConnectionLost, LocalError, StateError, tls_error
 from .._failure import expired
+from .._knobs import probe
 from .._lease import DONE, OPEN, QUEUED
 from .._options import server_name
 from .._outgoing import UNRENDERED
@@ -170,7 +171,7 @@ class ClientRequest(_request.ClientRequest):
             lease = self._lease
             if lease is None or lease.state in (OPEN, QUEUED):  # without an agent there is no lease (MOD-37)
                 return None
-            agent: Any = self.agent
+            agent: Any = self._pool
             if lease.state == DONE:
                 raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
             connection: Any = lease.connection
@@ -198,13 +199,24 @@ class ClientRequest(_request.ClientRequest):
             if lease is not None:
                 lease.waiter = None
 
+    def _look(self, due: float) -> float:
+        """Look after the agent while we queue: what was forgotten cannot (ASK-7). Returns when to look again."""
+        lease, agent, now = self._lease, self._pool, self._now()
+        if lease is None or agent is None:
+            return due
+        agent.collect(now)
+        return min(due, agent.next_look(lease, now))
+
     def _check_queue(self, due: float) -> None:
         if self._in_queue and self._now() >= due:
             raise expired(self, "queue", self._options.queue_timeout)
 
     @property
     def _connect_limit(self) -> float | None:
-        return self._options.connect_timeout or self._options.timeout
+        """The phase's own limit, or the idle timeout, which counts from the beginning (CLI-88, AGT-68)."""
+        options = self._options
+        timeout = self._pool.timeout if options.timeout is None and self._pool is not None else options.timeout
+        return options.connect_timeout or timeout
 
     def _new_connection(self) -> ClientConnection:
         limits, lenient = self.parser_options()
@@ -216,7 +228,7 @@ class ClientRequest(_request.ClientRequest):
         self, connection: ClientConnection
     ) -> tuple[dict[str, Any], SecureFeed | None, Callable[[dict[str, Any]], Any] | None]:
         """Connection options; TLS, if that is to be spoken; what replaces connecting, if anything does (AGT-31)."""
-        options, agent, runtime = self._options, self.agent, self._runtime
+        options, agent, runtime = self._options, self._pool, self._runtime
         wanted = options.connection_options() if agent is None else agent.connection_options(options)
         secure = None
         if options.protocol == "https:":
@@ -229,9 +241,9 @@ class ClientRequest(_request.ClientRequest):
         """What ``create_connection`` returned, as a handle."""
         return made._release() if isinstance(made, self.socket_class) else self._runtime.adopt(made)
 
-    def _connected(self, pump: Any, connection: ClientConnection) -> None:
-        agent = self.agent
-        pump.set_tcp_keep_alive(PROBE if agent is None or not agent.keep_alive else agent.keep_alive_delay)
+    def _connected(self, connection: ClientConnection) -> None:
+        agent = self._pool
+        probe(connection, True, agent.keep_alive_delay if agent is not None and agent.keep_alive else PROBE)
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout
 
@@ -247,7 +259,7 @@ class ClientRequest(_request.ClientRequest):
     def _opened(self, connection: ClientConnection) -> bool:
         """We have a new connection. False if it is not ours any more: look again what was granted."""
         lease: Lease[Any, Any] | None = self._lease
-        agent: Any = self.agent
+        agent: Any = self._pool
         if lease is None or agent.opened(lease, connection, self._now()):
             return True
         self._settle()

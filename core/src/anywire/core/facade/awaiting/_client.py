@@ -11,6 +11,7 @@ from ..._pump import FOREVER
 from .. import _client
 from .._client import handshake
 from .._connect import Connect, connect_error
+from .._turn import Turn
 from ._messages import IncomingMessage
 from ._runtime import Hold
 from ._socket import Socket
@@ -199,8 +200,10 @@ class ClientRequest(_client.ClientRequest):
 
     async def _queue(self) -> None:
         due = self._due(self._options.queue_timeout)
-        with self._woken_by(self._runtime.waiter()) as waiter:
-            await waiter.wait(due)
+        waiter = self._runtime.waiter()
+        with self._woken_by(Turn(waiter)) as turn:
+            while not turn.came and self._now() < due:
+                await waiter.wait(self._look(due))
         self._check_queue(due)
 
     async def _open(self) -> ClientConnection:
@@ -229,7 +232,7 @@ class ClientRequest(_client.ClientRequest):
             with handshake(pump, secure, wanted["host"]):
                 while secure.shaking:
                     await pump.wait(FOREVER)
-        self._connected(pump, connection)
+        self._connected(connection)
 
 
 async def connect(runtime: Runtime, wanted: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from .. import _client
 from .._client import handshake
 from .._connect import Connect
 from .._messages import FAIRNESS
+from .._turn import Turn
 from ._messages import IncomingMessage
 from ._socket import Socket
 
@@ -189,10 +190,11 @@ class ClientRequest(_client.ClientRequest):
 
     def _queue(self) -> None:
         due = self._due(self._options.queue_timeout)
-        with self._woken_by(self._runtime.waiter()) as waiter:
-            # Who granted or gave up before there was a waiter could wake nobody: look again.
-            if self._in_queue and self._error is None:
-                waiter.wait(due)
+        waiter = self._runtime.waiter()
+        with self._woken_by(Turn(waiter)) as turn:
+            # Who granted or gave up before there was a waiter could wake nobody: look at the lease, too.
+            while not turn.came and self._in_queue and self._error is None and self._now() < due:
+                waiter.wait(self._look(due))
         self._check_queue(due)
 
     def _open(self) -> ClientConnection:
@@ -217,7 +219,7 @@ class ClientRequest(_client.ClientRequest):
                 while secure.shaking:
                     pump.wait(connecting.due)
                     connecting.check()
-        self._connected(pump, connection)
+        self._connected(connection)
 
 
 class CutShort(Exception):

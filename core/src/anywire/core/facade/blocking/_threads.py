@@ -79,7 +79,7 @@ class GuardedRequest(ClientRequest):
 
     def _release(self, connection: Any) -> None:
         lease = self._lease
-        agent: Any = self.agent
+        agent: Any = self._pool
         # Whoever ends the lease first says what becomes of its connection: its thread may just have pooled it.
         if lease is not None and isinstance(agent, GuardedAgent) and not agent.dropped(lease):
             connection = None
