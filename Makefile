@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo serve test check conformance goldens probe lint types contracts unit format blocking docs clean distclean
+.PHONY: help lines setup demo serve test check conformance goldens probe lint types contracts unit format blocking docs clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ types: $(STAMP) ## mypy, strict, tests included
 
 contracts: $(STAMP) ## import-linter: the layers, and no I/O or clock under core/
 	$(BIN)/lint-imports --no-logo
+
+lines: $(STAMP) ## Lines of code of each backend, facade and core module, and how many it may have
+	@$(BIN)/python core/tests/sizes.py
 
 unit: $(STAMP) ## pytest (ARGS=… for its arguments)
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)

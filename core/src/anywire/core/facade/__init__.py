@@ -1,8 +1,9 @@
 """Facades: the classes users hold, with the methods that wait.
 
-``awaiting`` is for runtimes with ``await`` (asyncio, trio, a loop of yours). They are
-thin: everything that does not wait stands in the core's message and connection
-classes; a method here is a loop around ``pump.wait()``.
+``awaiting`` is for runtimes with ``await`` (asyncio, trio, a loop of yours), ``blocking``
+for threads and greenlets. Both are thin: everything that does not wait stands in the
+core's message and connection classes, or here, once for both; a method there is a loop
+around ``pump.wait()``.
 """
 
 from __future__ import annotations

@@ -1,19 +1,23 @@
-"""Connect: a plan of connecting, carried out up to the next thing that takes time."""
+"""Connect: a plan of connecting, carried out up to the next thing that takes time. Connecting: for how long."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .._errors import AnywireError, os_error
+from .._lease import OPEN
 from .._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
+    from ._client import ClientRequest
     from ._runtime import Runtime
 
-__all__ = ["Connect", "connect_error"]
+__all__ = ["Connect", "Connecting", "CutShort", "connect_error"]
 
 
 class Connect:
@@ -105,3 +109,56 @@ def connect_error(error: OSError, wanted: dict[str, Any], *, resolving: bool = F
         return os_error(error, syscall="getaddrinfo", address=wanted["host"], phase="resolve")
     address = getattr(error, "address", None) or wanted["host"]
     return os_error(error, syscall="connect", address=address, port=wanted["port"], phase="connect")
+
+
+class CutShort(Exception):
+    """Connecting is to stop: its time is up, or nobody wants it any more."""
+
+
+class Connecting:
+    """How long a call that blocks may go on connecting: until `due`, or until the request is given up.
+
+    Attributes:
+        due: when its limit is reached; ``inf`` for never.
+        waiter: is woken when the request is given up, and may be for nothing.
+    """
+
+    __slots__ = ("_lease", "_pump", "_request", "due", "waiter")
+
+    def __init__(self, request: ClientRequest, due: float, waiter: Any) -> None:
+        self._request = request
+        self._lease = request._lease
+        self._pump: Any = None
+        self.due = due
+        self.waiter = waiter
+
+    @property
+    def unwanted(self) -> bool:
+        """The request was given up."""
+        return self._request._error is not None or (self._lease is not None and self._lease.state != OPEN)
+
+    def check(self) -> None:
+        """Go on?
+
+        Raises:
+            CutShort: no.
+        """
+        if self.unwanted or self._request._now() >= self.due:
+            raise CutShort
+
+    @contextmanager
+    def waiting_on(self, pump: Any) -> Iterator[None]:
+        """Somebody waits on `pump` and not on :attr:`waiter`."""
+        self._pump = pump
+        self.check()
+        try:
+            yield
+        finally:
+            self._pump = None
+
+    def wake(self) -> None:
+        """Look whether to go on. Who is about to wait on a pump could miss a kick, and cannot miss its end."""
+        self.waiter.wake()
+        pump = self._pump
+        if pump is not None and self.unwanted:
+            pump.abort()

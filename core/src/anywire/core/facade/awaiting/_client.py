@@ -191,7 +191,9 @@ class ClientRequest(_client.ClientRequest):
             while (connection := self._granted()) is None:
                 if self._in_queue:
                     await self._queue()
-                elif self._opened(connection := await self._open()):
+                    continue
+                connection = await self._open()
+                if self._opened(connection):
                     break
             self._begin(connection)
         except BaseException as problem:

@@ -8,8 +8,9 @@ and ``https`` modules from it.
 
 from __future__ import annotations
 
+from .._connect import Connecting, CutShort
 from ._api import Agent, Api, SecureAgent
-from ._client import ClientRequest, Connecting, CutShort
+from ._client import ClientRequest
 from ._crew import Crew, Crewed, CrewPump
 from ._messages import IncomingMessage, ServerResponse
 from ._runtime import BlockingPump, Listener, Runtime, Waiter

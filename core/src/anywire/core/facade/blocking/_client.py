@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from ..._errors import AnywireError
-from ..._lease import OPEN
 from ..._plans import Race
 from .. import _client
 from .._client import handshake
-from .._connect import Connect
+from .._connect import Connect, Connecting, CutShort
 from .._messages import FAIRNESS
 from .._turn import Turn
 from ._messages import IncomingMessage
 from ._socket import Socket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from ..._client_connection import ClientConnection
-    from ._runtime import Runtime, Waiter
+    from ._runtime import Runtime
 
-__all__ = ["ClientRequest", "Connecting", "CutShort"]
+__all__ = ["ClientRequest"]
 
 
 class ClientRequest(_client.ClientRequest):
@@ -181,7 +179,9 @@ class ClientRequest(_client.ClientRequest):
             while (connection := self._granted()) is None:
                 if self._in_queue:
                     self._queue()
-                elif self._opened(connection := self._open()):
+                    continue
+                connection = self._open()
+                if self._opened(connection):
                     break
             self._begin(connection)
         except BaseException as problem:
@@ -220,59 +220,6 @@ class ClientRequest(_client.ClientRequest):
                     pump.wait(connecting.due)
                     connecting.check()
         self._connected(connection)
-
-
-class CutShort(Exception):
-    """Connecting is to stop: its time is up, or nobody wants it any more."""
-
-
-class Connecting:
-    """How long connecting may go on: until `due`, or until the request is given up.
-
-    Attributes:
-        due: when its limit is reached; ``inf`` for never.
-        waiter: is woken when the request is given up, and may be for nothing.
-    """
-
-    __slots__ = ("_lease", "_pump", "_request", "due", "waiter")
-
-    def __init__(self, request: ClientRequest, due: float, waiter: Waiter) -> None:
-        self._request = request
-        self._lease = request._lease
-        self._pump: Any = None
-        self.due = due
-        self.waiter: Any = waiter
-
-    @property
-    def unwanted(self) -> bool:
-        """The request was given up."""
-        return self._request._error is not None or (self._lease is not None and self._lease.state != OPEN)
-
-    def check(self) -> None:
-        """Go on?
-
-        Raises:
-            CutShort: no.
-        """
-        if self.unwanted or self._request._now() >= self.due:
-            raise CutShort
-
-    @contextmanager
-    def waiting_on(self, pump: Any) -> Iterator[None]:
-        """Somebody waits on `pump` and not on :attr:`waiter`."""
-        self._pump = pump
-        self.check()
-        try:
-            yield
-        finally:
-            self._pump = None
-
-    def wake(self) -> None:
-        """Look whether to go on. Who is about to wait on a pump could miss a kick, and cannot miss its end."""
-        self.waiter.wake()
-        pump = self._pump
-        if pump is not None and self.unwanted:
-            pump.abort()
 
 
 def connect(runtime: Runtime, wanted: dict[str, Any], connecting: Connecting) -> Any:

@@ -10,7 +10,7 @@ from ..._pump import Feed
 from .. import _runtime
 
 if TYPE_CHECKING:
-    from ._client import Connecting
+    from .._connect import Connecting
     from ._server import Server
 
 __all__ = ["BlockingPump", "Listener", "Runtime", "Waiter"]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..._pump import Feed
+    from .._connect import Connecting
     from .._socket_pump import SocketPump
-    from ._client import Connecting
 
 __all__ = ["SocketConnector"]
 

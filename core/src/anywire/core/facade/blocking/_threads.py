@@ -21,7 +21,7 @@ from ._sockets import SocketConnector
 
 if TYPE_CHECKING:
     from ..._plans import Address
-    from ._client import Connecting
+    from .._connect import Connecting
 
 __all__ = ["CrewServer", "GuardedAgent", "GuardedRequest", "ThreadedConnector"]
 
