@@ -177,6 +177,19 @@ def test_a_keep_alive_connection_expires() -> None:
         assert wire.rest() == b""
 
 
+def test_keep_alive_requests_arm_no_timer() -> None:
+    """The deadline that is armed strikes early and is put off; nothing is armed per request."""
+    with serving(hello) as server, dial(port_of(server)) as wire:
+        timers = []
+        for _ in range(20):
+            wire.send(GET)
+            assert wire.message()[1] == b"hello"
+            (connection,) = server.connections
+            timers.append(connection.pump._timer)
+        assert timers[0] is not None and timers[0].active
+        assert all(timer is timers[0] for timer in timers)
+
+
 def test_a_slow_head_times_out() -> None:
     with serving(hello, headers_timeout=0.05) as server:
         assert ask(port_of(server), b"GET / HT").startswith(b"HTTP/1.1 408 ")

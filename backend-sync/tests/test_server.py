@@ -221,6 +221,25 @@ def test_a_keep_alive_connection_expires() -> None:
         assert wire.rest() == b""
 
 
+def test_keep_alive_requests_arm_no_timer() -> None:
+    """The deadline that is armed strikes early and is put off; nothing is armed per request."""
+    with serving(hello) as server, dial(port_of(server)) as wire:
+
+        def ask_once() -> None:
+            wire.send(GET)
+            assert wire.message()[1] == b"hello"
+
+        ask_once()
+        crew = server._listener.finish.__self__
+        until(lambda: not any(post.held for post in crew._posts.values()))
+        armed = crew._timers._serial
+        assert armed
+        for _ in range(20):
+            ask_once()
+        until(lambda: not any(post.held for post in crew._posts.values()))
+        assert crew._timers._serial == armed
+
+
 def test_a_slow_head_times_out() -> None:
     with serving(hello, headers_timeout=0.05) as server:
         assert ask(port_of(server), b"GET / HT").startswith(b"HTTP/1.1 408 ")

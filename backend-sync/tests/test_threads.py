@@ -109,6 +109,7 @@ def test_descriptors_above_1024() -> None:
                 with http.get(url_of(server), agent=agent) as res:
                     assert res.read() == b"!"
                     assert res.socket._pump.fd > 1024
+                assert all(connection.pump.fd > 1024 for connection in server.connections)
 
 
 def test_a_forked_child_leaves_the_parents_sockets_alone() -> None:

@@ -15,6 +15,7 @@ from trio_peers import GET, Certificates, counts, dial, peer, pool, port_of, qui
 
 from anywire.core import ConnectError, ConnectionLost
 from anywire.trio import http, https
+from anywire.trio._clock import Clock
 
 
 async def hello(req: http.IncomingMessage, res: http.ServerResponse) -> None:
@@ -185,6 +186,39 @@ async def test_without_listeners_there_is_one_task_per_connection_and_none_per_r
             assert trio.lowlevel.current_statistics().tasks_living == before + 1
             proceed.set()
             await wire.message()
+
+
+async def test_keep_alive_requests_arm_no_timer_and_start_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design section 6: the deadline that is armed strikes early and is put off; nothing is armed per request."""
+
+    async def app(req: http.IncomingMessage, res: http.ServerResponse) -> None:
+        await res.end(b"ok")
+
+    async with serving(app) as server, dial(port_of(server)) as wire, http.Agent(keep_alive=True) as agent:
+        url = f"http://127.0.0.1:{port_of(server)}/"
+
+        async def both() -> None:
+            await wire.send(GET)
+            await wire.message()
+            async with http.get(url, agent=agent) as res:
+                await res.read()
+
+        await both()
+        armed: list[float] = []
+        arm = Clock.arm
+
+        def noted(self: Clock, when: float, *rest: Any) -> Any:
+            armed.append(when)
+            return arm(self, when, *rest)
+
+        monkeypatch.setattr(Clock, "arm", noted)
+        await quiet()
+        before = trio.lowlevel.current_statistics().tasks_living
+        for _ in range(20):
+            await both()
+        await quiet()
+        assert armed == []
+        assert trio.lowlevel.current_statistics().tasks_living == before
 
 
 async def test_a_handler_may_read_in_one_task_and_write_in_another() -> None:
