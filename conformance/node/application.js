@@ -18,6 +18,7 @@ const ARGUMENTS = {
   client_error: ['error', 'socket'],
   connection: ['socket'],
   data: ['chunk'],
+  drop: ['info'],
   error: ['error'],
   free: ['socket'],
   information: ['info'],
@@ -137,7 +138,10 @@ class Application extends Calls {
     }
     if (verb === 'call') {
       const value = yield* this.call(operation, scope);
-      if (name) this.name(name, value, scope);
+      if (name) {
+        this.name(name, value, scope);
+        this.observeMade(name, value);
+      }
       return value;
     }
     if (verb === 'request' || verb === 'get') return this.request(operation, scope);
@@ -171,7 +175,10 @@ class Application extends Calls {
     } else if (verb === 'join') {
       yield* this.join(args.length ? args : Object.keys(this.tasks));
     } else if (verb === 'listen') {
-      yield* this.listen();
+      const { callback } = this.named(operation.named, scope);
+      yield* this.listen(...args.map((each) => this.value(each, scope)), ...(callback ? [callback] : []));
+    } else if (verb === 'sleep') {
+      yield this.world.sleep(args[0]);
     } else if (verb === 'most') {
       const value = scope.lookUp(path);
       this.log.add(value <= Number(args[0]) ? `${label} at most ${args[0]}` : `${label} is ${value}`);
@@ -250,9 +257,15 @@ class Application extends Calls {
     if ('$inf' in value) return Infinity;
     if ('$error' in value) return Object.assign(new Error(value.$error[1]), { code: value.$error[0] });
     if ('$pem' in value) return certificate(this.folder, value.$pem);
-    if ('$note' in value) return () => this.log.add(`note ${value.$note}`);
+    if ('$note' in value) return (...args) => this.log.add(this.noted(value.$note, args));
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
+    if ('$path' in value) return this.world.path(value.$path, false);
+    if ('$file' in value) return this.world.path(value.$file, true);
     return this.named(value, scope);
+  }
+
+  noted(words, args) {
+    return [describeEvent(`note ${words}`, args), ...args.filter(Number.isInteger)].join(' ');
   }
 
   named(values, scope = this.scope) {

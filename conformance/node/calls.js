@@ -23,6 +23,7 @@ class Calls {
     if (typeof target[camel(method)] !== 'function') throw new NotInNode(method);
     if (byName.trailers) target.addTrailers(byName.trailers);
     if (byName.headers) given.push(byName.headers);
+    if (byName.callback) given.push(byName.callback);
     const value = target[camel(method)](...given);
     if (WAITING.has(method)) yield* this.handedOver(target, rest(text));
     return value;
@@ -118,29 +119,35 @@ class Calls {
     }
     let closed = false;
     let failure = null;
-    target.close((error) => {
-      failure = error;
+    const value = target.close((error) => {
       closed = true;
+      if (byName.callback) byName.callback(error);
+      else failure = error;
     });
     yield { what: text, poll: () => closed };
     if (failure) throw failure;
-    return undefined;
+    return value;
   }
 
   *call_listen(server, given, byName, text) {
     let failure = null;
     const failed = (error) => { failure = error; };
     server.once('error', failed);
-    server.listen(...given.map((each) => (each && typeof each === 'object' ? options(each, () => {}) : each)));
+    const callback = byName.callback ? [byName.callback] : [];
+    const plain = (each) => each && typeof each === 'object';
+    const value = server.listen(...given.map((each) => (plain(each) ? options(each, () => {}) : each)), ...callback);
     yield { what: text, poll: () => server.listening || failure };
     server.removeListener('error', failed);
     if (failure) throw failure;
-    return server;
+    return value;
   }
 
   *call_get_connections(server, given, byName, text) {
     let answer;
-    server.getConnections((error, count) => { answer = count; });
+    server.getConnections((error, count) => {
+      answer = count;
+      given.forEach((each) => each(error, count));
+    });
     yield { what: text, poll: () => answer !== undefined };
     return answer;
   }

@@ -3,6 +3,7 @@
 // case says, and still carried out to its end when Node answers otherwise. What was sent and seen is written down.
 
 const net = require('net');
+const { Duplex } = require('stream');
 const { agreed } = require('./secure');
 
 const DATE = /(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT/g;
@@ -29,17 +30,56 @@ class Peer {
 
   /** Connect to Node's server. `fd` is a socket whose end is a reset. */
   *connect(port, fd) {
-    while (this.steps.some(({ verb }) => verb === 'connect')) {
+    while (this.steps.some(({ verb }) => verb === 'connect' || verb === 'refused')) {
       const { verb, flag } = this.steps.shift();
+      if (verb === 'refused') {
+        yield* this.knock(port);
+        return;
+      }
       this.items.push([verb, flag]);
       if (verb === 'wait') yield this.flag(flag);
       if (verb === 'signal') this.world.signal(flag);
+      if (verb === 'sleep') yield this.world.sleep(flag);
     }
     const given = fd === undefined ? {} : { fd, manualStart: true };
     const socket = new net.Socket({ allowHalfOpen: true, ...given });
     this.use(socket, false);
     socket.connect(port, '127.0.0.1');
     yield { what: 'connecting', poll: () => this.connected || this.ended !== '' };
+    yield* this.converse();
+  }
+
+  /** Nobody should listen any more. What follows is not said on a connection. */
+  *knock(port) {
+    const socket = net.connect(port, '127.0.0.1');
+    let answer = '';
+    socket.on('connect', () => { answer = 'accepted'; }).on('error', () => { answer = 'refused'; });
+    yield { what: 'connecting', poll: () => answer !== '' };
+    socket.destroy();
+    this.connected = true;
+    this.items.push([answer, '']);
+    for (const { verb, flag } of this.steps) {
+      this.items.push([verb, flag]);
+      this.world.signal(flag);
+    }
+  }
+
+  /** Be one end of a pair, the other end of which `take` gets. */
+  *inject(take) {
+    const [ours, theirs] = [0, 1].map(() => new Duplex({
+      read() {},
+      write(data, encoding, done) { this.other.push(data); done(); },
+      final(done) { this.other.push(null); done(); },
+      destroy(error, done) { this.other.push(null); done(error); },
+    }));
+    Object.assign(ours, { other: theirs });
+    Object.assign(theirs, { other: ours });
+    this.steps.shift();
+    this.items.push(['inject', '']);
+    this.socket = ours;
+    this.connected = true;
+    this.listen(ours);
+    take(theirs);
     yield* this.converse();
   }
 
@@ -87,6 +127,9 @@ class Peer {
       } else if (verb === 'wait') {
         this.items.push(['wait', flag]);
         yield this.flag(flag);
+      } else if (verb === 'sleep') {
+        this.items.push(['sleep', flag]);
+        yield this.world.sleep(flag);
       } else if (verb === 'eof' || verb === 'goodbye' || verb === 'fin') {
         this.items.push([verb, '']);
         if (verb === 'goodbye') this.stream.pipe.keepsOpen = true;

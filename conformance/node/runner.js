@@ -29,12 +29,16 @@ process.on('uncaughtException', (error) => {
 function* serve(world, { program, peers }, application) {
   const server = application.server();
   let flows = null;
-  application.listen = function* listen() {
+  application.listen = function* listen(...args) {
     application.listen = () => { throw new Error('listens already'); };
-    server.listen(0, '127.0.0.1');
+    server.listen(...(args.length ? args : [0, '127.0.0.1']));
     yield rest('listen');
     world.port = server.address().port;
-    flows = peers.map(({ peer, fd }) => world.start(`peer ${peer.number}`, true, peer.connect(world.port, fd)));
+    flows = peers.map(({ peer, fd }) => {
+      const injected = peer.steps.length && peer.steps[0].verb === 'inject';
+      const talk = injected ? peer.inject((end) => server.emit('connection', end)) : peer.connect(world.port, fd);
+      return world.start(`peer ${peer.number}`, true, talk);
+    });
   };
   yield* application.perform(program.main, application.scope);
   if (peers.length && flows === null) yield* application.listen();
@@ -94,8 +98,10 @@ function run(document, done) {
   uncaught = (error) => world.uncaught(error);
   world.run(main, () => {
     const log = lines ? lines.map((line) => [0, line]) : world.log.lines(document.separate);
-    const masked = (text) => text.split(`:${world.port}`).join(':PORT');
+    const port = new RegExp(`(?<=[: ])${world.port}\\b`, 'g');
+    const masked = (text) => (world.port ? text.replace(port, 'PORT') : text);
     world.log.frozen = true;
+    for (const each of world.paths) fs.rmdirSync(each, { recursive: true });
     for (const each of process._getActiveHandles()) {
       if (each.destroy) each.destroy();
       else if (each.close) each.close();

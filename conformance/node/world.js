@@ -6,6 +6,9 @@
 // can no longer get what it wants goes on without, else time jumps to the next timer, else a peer that still waits for
 // bytes goes on without; else the case is over.
 
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
 const { turns } = require('./clock');
 const { Log, describeError } = require('./observing');
 
@@ -23,11 +26,27 @@ class World {
     this.flags = new Set();
     this.waiting = [];
     this.lacking = new Set();
+    this.paths = []; // folders of this case
     this.port = 0;
     this.over = null;
   }
 
   signal(name) { this.flags.add(name); }
+
+  /** A path of this case, where there is a file, or nothing. */
+  path(name, there) {
+    if (!this.paths.length) this.paths.push(fs.mkdtempSync(path.join(os.tmpdir(), 'anywire-')));
+    const made = path.join(this.paths[0], name);
+    if (there) fs.writeFileSync(made, '');
+    return made;
+  }
+
+  /** Waits for the clock. */
+  sleep(seconds) {
+    let over = false;
+    setTimeout(() => { over = true; }, seconds * 1000);
+    return { what: `sleep ${seconds}`, poll: () => over };
+  }
 
   /** Note something that 13.14 does not have. */
   lacks(what) { this.lacking.add(what); }

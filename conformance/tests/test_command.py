@@ -269,8 +269,8 @@ def test_what_is_no_operation_is_refused(text: str, says: str) -> None:
 
 
 def test_what_is_no_step_is_refused() -> None:
-    with pytest.raises(DocumentError, match="not a step: sleep 5"):
-        parse_peer("> a\nsleep 5", "here.md:1")
+    with pytest.raises(DocumentError, match="not a step: snooze 5"):
+        parse_peer("> a\nsnooze 5", "here.md:1")
 
 
 def test_lines_that_follow_each_other_are_one_packet() -> None:

@@ -33,6 +33,7 @@ _ARGUMENTS: Final = {
     "client_error": ("error", "socket"),
     "connection": ("socket",),
     "data": ("chunk",),
+    "drop": ("info",),
     "error": ("error",),
     "free": ("socket",),
     "information": ("info",),
@@ -91,7 +92,7 @@ class Application:
         self.scope = Scope(dict(self.modules), {})
         self.requests: list[Any] = []
         self.agents: list[Any] = []
-        self.listen: Callable[[], Any] | None = None
+        self.listen: Callable[..., Any] | None = None
         self._tasks: dict[str, Any] = {}
         self._pending: list[Callable[[], object]] = []
         self._dispatched = 0
@@ -137,9 +138,12 @@ class Application:
             if verb == "read":
                 return target
             args = [self._value(each, scope) for each in operation.args]
+            if operation.path[-1] == "emit" and args[0] in HOOKS and len(operation.path) == 2:
+                target = getattr(scope.look_up(operation.path[:-1]), "dispatch", target)  # whoever listens may wait
             value = await settle(target(*args, **self._named(operation, scope)))
             if operation.name:
                 self._name(operation.name, value, scope)
+                self._observe_made(operation.name, value)
             return value
         if verb == "set":
             owner = scope.look_up(operation.path[:-1])
@@ -148,7 +152,7 @@ class Application:
         return await getattr(self, f"_do_{verb}")(operation, scope)
 
     async def _do_request(self, operation: Operation, scope: Scope) -> Any:
-        url = [self._value(each) for each in operation.args if not isinstance(each, dict)]
+        url = [self._value(each, scope) for each in operation.args if not isinstance(each, dict)]
         options: dict[str, Any] = {}
         for each in operation.args:
             if isinstance(each, dict):
@@ -277,7 +281,11 @@ class Application:
     async def _do_listen(self, operation: Operation, scope: Scope) -> None:
         if self.listen is None:
             raise ScenarioError("only a server listens")
-        await self.listen()
+        await self.listen(*(self._value(each, scope) for each in operation.args), **self._named(operation, scope))
+
+    async def _do_sleep(self, operation: Operation, scope: Scope) -> None:
+        clock: Any = self.backend
+        await clock.sleep(float(operation.args[0]))
 
     async def join_tasks(self) -> None:
         """Wait for all tasks that were started."""
@@ -306,13 +314,24 @@ class Application:
         if "$error" in value:
             return GivenError(*value["$error"])
         if "$note" in value:
-            return lambda *_: self.log.add(f"note {value['$note']}")
+            return self._noting(value["$note"])
         if "$name" in value:
             return (scope or self.scope).look_up(tuple(value["$name"].split(".")))
+        if "$path" in value:
+            return self.backend.world.path(value["$path"])
+        if "$file" in value:
+            return self.backend.world.path(value["$file"], there=True)
         return {self._value(name): self._value(each, scope) for name, each in value.items()}
 
     def _named(self, operation: Operation, scope: Scope) -> dict[str, Any]:
         return {name: self._value(value, scope) for name, value in operation.named.items()}
+
+    def _noting(self, words: str) -> Callable[..., None]:
+        def note(*args: Any) -> None:
+            numbers = [shown(each) for each in args if type(each) is int]
+            self.log.add(" ".join([describe_event(f"note {words}", args), *numbers]))
+
+        return note
 
     # ---------------------------------------------------------------- observers
 

@@ -20,7 +20,7 @@ WHOLE: Final = "whole"
 TRAILING: Final = "trailing"
 PARSER_ROLES: Final = frozenset({"request", "response"})
 ROLES: Final = PARSER_ROLES | {"agent", "client", "server"}
-_KEYS: Final = frozenset("Shows Role Secure Source Deviation Golden Variants Order Time Data Reports".split())
+_KEYS: Final = frozenset("Shows Role Secure Source Deviation Golden Variants Order Time Data Reports Needs".split())
 _PARSER_KEYS: Final = frozenset("Shows Role Source Deviation Golden Limits Lenient Method Then".split())
 _TRAIL = b"GET /trailing HTTP/1.1\r\nHost: trailing\r\n\r\n"
 _DEVIATION = re.compile(r"((?:[A-Z]{3}-L?\d+)(?:, *[A-Z]{3}-L?\d+)*) *: *(.+)")
@@ -70,6 +70,15 @@ class Case:
     def cancels(self) -> bool:
         """It cancels a task."""
         return any(operation.verb == "cancel" for operation in self.program.main.operations)
+
+    @property
+    def sleeps(self) -> bool:
+        """Somebody in it sleeps."""
+        program = self.program
+        sections = [program.main, *program.hooks, *program.observers, *program.tasks.values()]
+        return any(operation.verb == "sleep" for section in sections for operation in section.operations) or any(
+            step.verb == "sleep" for steps in self.peers for step in steps
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -132,6 +141,8 @@ def _case(document: Document, known: set[str]) -> Case:
         [line for line in document.lines() if line.strip()] if "log" in document.blocks else [],
         deviations=_deviations(document, where),
     )
+    if case.sleeps and document.keys.get("Time") != "virtual":
+        raise DocumentError(f"{where}: only cases with 'Time: virtual' may sleep")
     case.variants = _variants(case)
     return case
 

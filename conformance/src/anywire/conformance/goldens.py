@@ -28,7 +28,7 @@ from .cases import PARSER_ROLES, Case
 from .documents import Document, escape, read
 from .errors import UsageError
 from .folders import beside
-from .language import Operation, Section, Step
+from .language import LAST, Operation, Section, Step
 from .parsing import setup_of
 
 __all__ = ["VERSION", "Golden", "find_node", "load_goldens", "place", "record", "wanted", "write_goldens"]
@@ -40,7 +40,6 @@ PATIENCE: Final = 60.0
 SLOWER: Final = 5
 """How much longer Node must be at rest when a case is run again because something differs."""
 
-_LAST = frozenset({"close", "cut", "end", "gone", "reset"})
 _VERBS = {"packet": "want"}  # the kernel keeps no packets apart
 _HEAD = """\
 # {name} on Node {version}
@@ -173,7 +172,7 @@ def _step(step: Step) -> dict[str, Any]:
 def whole_peers(case: Case) -> list[list[Step]]:
     """The steps of each peer, with what goes without saying in the end."""
     last = [Step("eof"), Step("end")] if case.role == "server" else [Step("gone")]
-    return [steps if steps and steps[-1].verb in _LAST else [*steps, *last] for steps in case.peers]
+    return [steps if steps and steps[-1].verb in LAST else [*steps, *last] for steps in case.peers]
 
 
 def _section(section: Section) -> dict[str, Any]:

@@ -53,10 +53,11 @@ MAKERS: Final = frozenset({"aborter", "agent", "get", "request", "sink", "standa
 CALLS: Final = frozenset(
     """
     abort add_trailers address append_header assign_socket clear_timeout close close_all_connections
-    close_idle_connections cork create_server destroy detach_socket end end_nowait flush_headers get_connections
+    close_idle_connections cork create_server destroy detach_socket emit end end_nowait flush_headers get_connections
     get_header get_header_names get_headers get_name get_raw_header_names has_header listen listener_count pause
-    pipe read receive remove_header response resume send send_eof set_encoding set_header set_headers set_no_delay
-    set_socket_keep_alive set_timeout uncork upgraded validate_header_name validate_header_value write
+    pipe read receive ref remove_header response resume send send_eof set_encoding set_header set_headers
+    set_no_delay set_socket_keep_alive set_timeout uncork unref unshift upgraded validate_header_name
+    validate_header_value write
     write_continue write_early_hints write_head write_header write_information write_nowait write_processing
     """.split()
 )
@@ -68,10 +69,11 @@ ATTRIBUTES: Final = frozenset(
     authorized bytes_parsed chunked_encoding code complete default_max_sockets default_port destroyed encrypted
     finished free_sockets global_agent headers headers_distinct headers_sent headers_timeout host
     http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser keep_alive
-    keep_alive_delay keep_alive_timeout listening max_cached_sessions max_connections max_free_sockets
+    keep_alive_delay keep_alive_timeout listening local_address local_family local_port max_cached_sessions
+    max_connections max_free_sockets
     max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets message method options
     path port protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length reason
-    remote_address req request_timeout requests res reuse_socket reused_socket scheduling send_date
+    remote_address remote_family req request_timeout requests res reuse_socket reused_socket scheduling send_date
     should_keep_alive socket socket_path sockets status_code status_message syscall text timeout trailers
     trailers_distinct upgrade url use_chunked_encoding_by_default writable writable_corked writable_ended
     writable_finished writable_high_water_mark writable_length writable_object_mode
@@ -80,7 +82,7 @@ ATTRIBUTES: Final = frozenset(
 """Attributes that operations may read, or write with ``set``."""
 
 _WORDS: Final = frozenset(
-    "cancel count join leave listen most note option set show signal start try until wait watch".split()
+    "cancel count join leave listen most note option set show signal sleep start try until wait watch".split()
 )
 _MAKE = re.compile(r"([A-Za-z]\w*) *= *(?=[a-z])")
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -209,7 +211,7 @@ def _operation(number: int, line: str) -> Operation:
 
 def _statement(operation: Operation, verb: str, rest: str) -> Operation:
     operation.verb = verb
-    if verb in MAKERS:
+    if verb in MAKERS or verb == "listen":
         _arguments(operation, rest)
     elif verb == "set":
         path, _, value = rest.partition(" ")
@@ -251,12 +253,12 @@ class Step:
     """One step of a peer.
 
     Attributes:
-        verb: ``send``, ``want`` (bytes), ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the
-            peer does), ``end``, ``gone``, ``cut`` (what must come), ``wait``, ``signal``; and of TLS: ``tls`` (begin),
-            ``bare`` (do not), ``has``, ``hello``, ``alert`` (what must come), ``fin``,
-            ``goodbye``.
+        verb: ``connect``, ``inject``, ``refused`` (how the connection is made, or not), ``send``, ``want`` (bytes),
+            ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the peer does), ``end``, ``gone``,
+            ``cut`` (what must come), ``wait``, ``signal``, ``sleep``; and of TLS: ``tls`` (begin), ``bare`` (do not),
+            ``has``, ``hello``, ``alert`` (what must come), ``fin``, ``goodbye``.
         data: for ``send``, ``want`` and ``packet``.
-        flag: for ``wait`` and ``signal``; what of TLS, for ``has``.
+        flag: for ``wait`` and ``signal``; what of TLS, for ``has``; seconds, for ``sleep``.
         text: for ``tls`` its options, for ``has`` the value, as JSON.
     """
 
@@ -272,12 +274,10 @@ class Step:
 
 
 _BYTES: Final = {">": "send", "<": "want", "<<": "packet"}
-LAST: Final = frozenset({"alert", "close", "cut", "end", "gone", "reset"})
+LAST: Final = frozenset({"alert", "close", "cut", "end", "gone", "refused", "reset"})
 """Steps after which there is none that goes without saying."""
 
-_STEPS: Final = frozenset(
-    {"alert", "bare", "close", "connect", "cut", "end", "eof", "fin", "gone", "goodbye", "hello", "reset"}
-)
+_STEPS: Final = LAST | {"bare", "connect", "eof", "fin", "goodbye", "hello", "inject"}
 
 
 def parse_peer(text: str, where: str) -> list[Step]:
@@ -301,7 +301,7 @@ def parse_peer(text: str, where: str) -> list[Step]:
         joins = False
         if not line.strip() or line.startswith("#"):
             continue
-        if word in ("wait", "signal") and rest:
+        if word in ("wait", "signal", "sleep") and rest:
             steps.append(Step(word, flag=rest.strip()))
         elif line.strip() in _STEPS:
             steps.append(Step(line.strip()))

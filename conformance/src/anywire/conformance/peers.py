@@ -12,17 +12,19 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from .backends import PATIENCE, drive, settle
 from .language import Step
 from .secure_peers import Contexts, RaggedEnd, SecureStream
 
-__all__ = ["BYTES", "Conversation", "Signals", "Threads", "Talk", "split", "without_dates"]
+__all__ = ["BYTES", "NOWHERE", "Conversation", "Signals", "Talk", "Threads", "split", "without_dates"]
 
 BYTES: Final = "bytes"
 """The variant that sends one byte at a time."""
@@ -139,6 +141,8 @@ class Talk:
         elif verb == "wait":
             if not await settle(self.world.wait(self.signals[step.flag])):
                 raise _Mismatch(f"the application never signalled {step.flag!r}")
+        elif verb == "sleep":
+            await settle(self.world.sleep(float(step.flag)))
         elif verb in ("tls", "has", "fin", "goodbye"):
             await self._take_secure(step)
         elif verb == "alert":
@@ -277,6 +281,17 @@ def split(data: bytes, variant: str) -> list[bytes]:
     return [data[at : at + 1] for at in range(len(data))] if variant == BYTES else [data]
 
 
+class _Nowhere:
+    """The connection of a peer that was refused: there is none."""
+
+    def close(self) -> None: ...
+    def drain(self) -> bytes:
+        return b""
+
+
+NOWHERE: Final = _Nowhere()
+
+
 # ---------------------------------------------------------------- on bare sockets
 
 
@@ -285,7 +300,8 @@ class SocketStream:
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(PATIENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
 
     def send(self, data: bytes) -> bool:
@@ -360,6 +376,9 @@ class SocketListener:
 class Threads:
     """Peers as threads with blocking sockets on 127.0.0.1."""
 
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
     def connect(self, port: int) -> SocketStream:
         """Connect to the application."""
         return SocketStream(socket.create_connection(("127.0.0.1", port), PATIENCE))
@@ -382,3 +401,33 @@ class Threads:
     def wait(self, signal: Signal) -> bool:
         """Wait for a signal of the application; False if it does not come."""
         return signal.event.wait(PATIENCE)
+
+    def refused(self, port: int) -> bool:
+        """Wait until connections are refused; False if they go on being accepted."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            try:
+                socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+            except OSError:
+                return True
+        return False
+
+    def pair(self) -> tuple[SocketStream, socket.socket]:
+        """Two ends of a connection that goes through no listener: a peer's, and what the server is handed."""
+        ours, theirs = socket.socketpair()
+        return SocketStream(ours), theirs
+
+    def path(self, name: str, *, there: bool = False) -> str:
+        """A path in the folder of this run; with `there`, of a file that exists."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="anywire-")
+        path = Path(self._folder.name, name)
+        if there:
+            path.touch()
+        return str(path)
+
+    def clear(self) -> None:
+        """A run is over."""
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.cleanup()

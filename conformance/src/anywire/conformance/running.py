@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import socket
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -13,7 +15,7 @@ from .cases import PARSER_ROLES, TRAILING, Case, trailing
 from .language import LAST, Step
 from .observing import Log, compare, describe_error
 from .parsing import events, setup_of
-from .peers import BYTES, Conversation, Signals, Talk, without_dates
+from .peers import BYTES, NOWHERE, Conversation, Signals, Talk, without_dates
 from .secure_peers import Contexts
 
 __all__ = ["FAIL", "PASS", "SKIP", "Outcome", "run_case"]
@@ -58,6 +60,8 @@ def run_case(backend: Backend, case: Case, variant: str) -> Outcome:
         return Outcome(case, variant, SKIP, "nothing can be cancelled here")
     if case.secure and getattr(backend, "https", None) is None:
         return Outcome(case, variant, SKIP, "there is no https here")
+    if case.document.keys.get("Needs") == "ipv6" and not backend.virtual and not socket.has_dualstack_ipv6():
+        return Outcome(case, variant, SKIP, "needs IPv6")
     return _Run(backend, case, variant).outcome()
 
 
@@ -98,14 +102,19 @@ class _Run:
             self.problems.append(f"the scenario did not come to its end: {describe_error(error)}")
         if self.listener is not None:
             self.listener.close()  # it was cut short
+        self.backend.world.clear()
         for peer in self.peers:
             if peer.conversation.problem is not None:
                 self.problems.append(_bytes_differ(peer.conversation))
-        if self.backend.reports and self.case.document.keys.get("Reports") != "expected":
-            self.problems.append("reported to the runtime: " + "; ".join(self.backend.reports))
         keys = self.case.document.keys
+        expected = keys.get("Reports") == "expected"
+        if self.backend.reports and not expected:
+            self.problems.append("reported to the runtime: " + "; ".join(self.backend.reports))
+        elif expected and not self.backend.reports:
+            self.problems.append("nothing was reported to the runtime")
         lines = [] if self.log is None else self.log.lines(separate_data=keys.get("Data") == "separate")
-        log = [(at, text.replace(f":{self.port}", ":PORT")) for at, text in lines]
+        port = re.compile(rf"(?<=[: ]){self.port}\b")
+        log = [(at, port.sub("PORT", text) if self.port else text) for at, text in lines]
         differs = compare(
             self.case.expected, log, by_object=keys.get("Order") == "per object", virtual=self.backend.virtual
         )
@@ -134,7 +143,10 @@ class _Run:
         self._application = Application(backend, self.case.program, self.log, self.signals, secure=self.case.secure)
         for steps in self.case.peers:
             for step in steps:
-                if step.flag:  # a flag belongs to the runtime, so peers may not be the first to ask for it
+                if step.verb in (
+                    "signal",
+                    "wait",
+                ):  # a flag belongs to the runtime, so peers may not be the first to ask for it
                     _ = self.signals[step.flag]
         if self.case.role == "server":
             await self._serve()
@@ -144,14 +156,14 @@ class _Run:
 
     async def _serve(self) -> None:
         application = self._application
-        server = application.make_server()
+        server = self._server = application.make_server()
         application.attach_hooks(server)
         server.grace = 0.0
         server.linger_timeout = 60.0  # what depends on it hangs, and does not pass slowly
 
-        async def listen() -> None:
+        async def listen(*args: Any, **named: Any) -> None:
             application.listen = None
-            await settle(server.listen(0, "127.0.0.1"))
+            await settle(server.listen(*(args or (0, "127.0.0.1")), **named))
             self.port = application.port = server.address()[1]
             for steps in self.case.peers:
                 self._start_peer(steps)
@@ -179,25 +191,37 @@ class _Run:
     def _start_peer(self, steps: list[Step]) -> None:
         if self.variant == TRAILING:
             steps = trailing(steps) or steps
-        if not steps or steps[-1].verb not in LAST:
+        refused = any(step.verb == "refused" for step in steps)
+        if not refused and (not steps or steps[-1].verb not in LAST):
             steps = [*steps, Step("eof"), Step("end")]
         peer = _Peer(list(steps), Conversation(len(self.peers) + 1), self.backend.flag())
         self.peers.append(peer)
         world, port = self.backend.world, self.port
+        injected: list[Any] = []
 
         async def work() -> None:
-            while any(step.verb == "connect" for step in peer.steps):
+            refused = False
+            while any(step.verb in ("connect", "refused") for step in peer.steps):
                 step = peer.steps.pop(0)
+                refused = step.verb == "refused"
                 if step.verb == "wait" and not await settle(world.wait(self.signals[step.flag])):
                     peer.conversation.problem = f"the application never signalled {step.flag!r}"
                     return
+            if refused and not await settle(world.refused(port)):
+                peer.conversation.problem = "connections go on being accepted"
+                return
             try:
-                stream = await settle(world.connect(port))
+                stream = NOWHERE if refused else injected[0] if injected else await settle(world.connect(port))
             except OSError as error:
                 peer.conversation.problem = f"could not connect: {error}"
                 return
             await self._converse(peer, stream)
 
+        if peer.steps[0].verb == "inject":
+            del peer.steps[0]
+            stream, other = world.pair()
+            injected.append(stream)
+            self._server.emit("connection", other)
         world.start(work, peer.done)
 
     async def _converse(self, peer: _Peer, stream: Any) -> None:

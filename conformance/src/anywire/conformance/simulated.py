@@ -80,6 +80,10 @@ class Simulated(Awaiting):
         """Virtual seconds."""
         return sim.now()
 
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, which takes no time."""
+        await sim.sleep(seconds)
+
     def flag(self) -> _Flag:
         """A flag of the kernel."""
         return _Flag()
@@ -115,6 +119,34 @@ class World:
         """Wait for a signal of the application."""
         await signal.flag.wait()
         return True
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, which takes no time."""
+        await sim.sleep(seconds)
+
+    async def refused(self, port: int) -> bool:
+        """Wait until connections are refused; False if they go on being accepted."""
+        for _ in range(100):
+            try:
+                (await sim.dial(port)).close()
+            except OSError:
+                return True
+            await sim.sleep(0.001)
+        return False
+
+    def pair(self) -> tuple[Stream, Any]:
+        """Two ends of a connection that goes through no listener."""
+        ours, theirs = current().network.pair()
+        return Stream(Wire(ours)), theirs
+
+    def path(self, name: str, *, there: bool = False) -> str:
+        """A path; with `there`, one that is taken."""
+        if there:
+            current().network.listen(name)
+        return name
+
+    def clear(self) -> None:
+        """A run is over."""
 
 
 class Stream:

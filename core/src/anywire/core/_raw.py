@@ -7,7 +7,7 @@ notices nothing. Read ahead is bounded like a connection's.
 from __future__ import annotations
 
 from ._errors import AnywireError, os_error
-from ._pump import FOREVER, Pump
+from ._pump import FOREVER, Feed, Pump
 
 __all__ = ["RawStream"]
 
@@ -102,6 +102,21 @@ class RawStream:
         if self.error is not None:
             raise self.error
         return b"" if self.eof else None
+
+    def unshift(self, data: bytes) -> None:
+        """Put `data` back, to be taken next."""
+        if data:
+            self._buffer.insert(0, data)
+            self._size += len(data)
+
+    def pour(self, feed: Feed) -> None:
+        """Give what was received, and not taken, to who takes this stream's place."""
+        if data := b"".join(self._buffer):
+            self._buffer.clear()
+            self._size = 0
+            feed.receive_data(data)
+        if self.eof:
+            feed.receive_eof()
 
     @property
     def want_input(self) -> bool:

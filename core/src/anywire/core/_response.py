@@ -140,6 +140,7 @@ class ServerResponse(OutgoingMessage):
         connection = self._connection
         rare = self._rare
         store = self._store
+        server = connection.server
         if type(self.status_code) is not int:
             self.status_code = check_status(self.status_code)
         self._head, framing, last = render_response(
@@ -150,10 +151,11 @@ class ServerResponse(OutgoingMessage):
             known_length=known_length,
             chunked_ok=self.use_chunked_encoding_by_default,
             keep_alive=self.should_keep_alive and connection.may_persist(),
-            date=connection.server.date.line() if self.send_date else b"",
+            date=server.date.line() if self.send_date else b"",
             removed=0 if store is None else store.removed,
             continue_pending=connection.continue_pending,
             trailers=rare is not None and rare.trailers is not None,
+            hint=server.keep_alive_line() if server.keep_alive_hint else b"",
         )
         self._framing = framing
         self._left = framing if framing > 0 else 0

@@ -214,6 +214,7 @@ def render_response(
     removed: int = 0,
     continue_pending: bool = False,
     trailers: bool = False,
+    hint: bytes = b"",
 ) -> RenderedHead:
     """Render the head of a final response.
 
@@ -230,6 +231,7 @@ def render_response(
         removed: ``HeaderStore.removed``.
         continue_pending: an ``Expect: 100-continue`` was not answered with 100 (WIR-36).
         trailers: trailers are waiting; so a length is not announced even if it is known.
+        hint: a rendered ``Keep-Alive`` line to stand behind ``Connection: keep-alive`` (SRV-L5).
 
     Returns:
         ``(head, framing, last)``: see :data:`RenderedHead`.
@@ -264,7 +266,9 @@ def render_response(
 
     if continue_pending:
         keep_alive = False
-    elif keep_alive and chunked_ok and not (seen & ~CONTENT_LENGTH or meaning or no_body or removed or trailers):
+    elif (
+        keep_alive and chunked_ok and not (seen & ~CONTENT_LENGTH or meaning or no_body or removed or trailers or hint)
+    ):
         # Nearly every response; the rules below would say the same.
         if date:
             lines.append(date)
@@ -315,7 +319,9 @@ def render_response(
     elif removed & REMOVED_CONNECTION:
         last = True
     else:
-        lines.append(_KEEP_ALIVE if keep_alive else _CLOSE)
+        if hint and any(each[:11].lower() == b"keep-alive:" for each in lines):
+            hint = b""  # the application has its own
+        lines.append(_KEEP_ALIVE + hint if keep_alive else _CLOSE)
     lines.append(tail)
     return b"".join(lines), framing, last
 

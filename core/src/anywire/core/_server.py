@@ -8,7 +8,7 @@ whenever it needs a limit, so a change applies at once. Facades add ``listen``,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ._checks import check_subclass
 from ._date import DateLine
@@ -27,9 +27,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from ._pump import Pump
     from ._server_options import ServerOptions
 
-__all__ = ["Server"]
+__all__ = ["Dropped", "Server"]
+
+
+class Dropped(NamedTuple):
+    """Whom ``drop`` is about: a TCP connection beyond ``max_connections`` (SRV-L7).
+
+    Families are ``"IPv4"`` or ``"IPv6"``.
+    """
+
+    local_address: str
+    local_port: int
+    local_family: str
+    remote_address: str
+    remote_port: int
+    remote_family: str
+
+    @classmethod
+    def of(cls, pump: Pump) -> Dropped | None:
+        """What to say of a transport; None if it is not TCP."""
+        local, remote = pump.info("sockname"), pump.info("peername")
+        known = isinstance(local, tuple) and isinstance(remote, tuple)
+        return cls(*_place(local), *_place(remote)) if known else None
 
 
 class Connections(dict["ServerConnection", None]):
@@ -57,6 +79,7 @@ class Server(Emitter):
     Attributes:
         timeout: seconds a connection may be silent; 0 is no limit (SRV-47).
         keep_alive_timeout: seconds between a response and the next request; default 5 (SRV-49).
+        keep_alive_hint: tell clients of that in a ``Keep-Alive`` field, and wait a second longer (SRV-L5).
         headers_timeout: seconds a head may take; default 60 (SRV-60, decision 5).
         request_timeout: seconds a whole request may take to arrive; default 300 (SRV-L1).
         linger_timeout: seconds to wait for the client's FIN, or for a body nobody reads; default 5.
@@ -81,6 +104,7 @@ class Server(Emitter):
         "headers_timeout",
         "http_allow_half_open",
         "incoming_message_class",
+        "keep_alive_hint",
         "keep_alive_timeout",
         "lenient",
         "limits",
@@ -117,6 +141,7 @@ class Server(Emitter):
         self.draining = False
         self.timeout: float = options.timeout
         self.keep_alive_timeout: float = options.keep_alive_timeout
+        self.keep_alive_hint: bool = options.keep_alive_hint
         self.headers_timeout: float = options.headers_timeout
         self.request_timeout: float = options.request_timeout
         self.linger_timeout: float = options.linger_timeout
@@ -192,6 +217,13 @@ class Server(Emitter):
 
     # ---------------------------------------------------------------- what connections ask
 
+    def keep_alive_line(self) -> bytes:
+        """What :attr:`keep_alive_hint` tells: whole seconds, and ``max_requests_per_socket`` if it is set (SRV-L5)."""
+        if not self.keep_alive_timeout:
+            return b""
+        most = b", max=%d" % self.max_requests_per_socket if self.max_requests_per_socket else b""
+        return b"Keep-Alive: timeout=%d%b\r\n" % (self.keep_alive_timeout, most)
+
     def timed_out(self, connection: ServerConnection) -> bool:
         """A connection was silent for too long (SRV-56). Returns True if it was destroyed.
 
@@ -231,7 +263,7 @@ class Server(Emitter):
         answer is :meth:`answer_error`'s or that of a ``client_error`` listener (SRV-31).
         """
         connection = response._connection
-        if connection.lost or response.writable_ended:
+        if response.destroyed or response.writable_ended:
             return
         if connection.response is not response:
             # It was given up, or its socket was taken away: what is sent now would be in the name of another (SEC-3).
@@ -246,3 +278,7 @@ class Server(Emitter):
         response._reset()
         response.status_code = 500
         response.end_nowait("Internal Server Error")
+
+
+def _place(name: tuple[str, int]) -> tuple[str, int, str]:
+    return name[0], name[1], "IPv6" if ":" in name[0] else "IPv4"

@@ -68,6 +68,10 @@ STALLED: Final = 60.0
 """Seconds without a byte of an ended response taken, after which its reader is given up. Not shorter: a kernel that has
 megabytes of its own asks for more in large steps, so to a slow reader they are many seconds apart."""
 
+HINTED: Final = 1.0
+"""Seconds that an idle connection stays beyond what ``keep_alive_hint`` promised: a request sent in time is on its way
+(ASK-25; Node 24 adds as much)."""
+
 LINGER_BYTES: Final = 1 << 20
 """Input thrown away while lingering before we reset after all."""
 
@@ -422,7 +426,8 @@ class ServerConnection(Connection):
         phase = self._phase
         server = self.server
         if phase == _KEEP_ALIVE:
-            return server.keep_alive_timeout
+            limit = server.keep_alive_timeout
+            return limit + HINTED if limit and server.keep_alive_hint else limit
         if phase == _HANDLER:
             return 0.0
         if phase == _ACCEPT or phase == _HEAD:
@@ -467,6 +472,8 @@ class ServerConnection(Connection):
             self.server.timed_out(self)
         elif phase == _KEEP_ALIVE:
             # Bytes that wait unparsed are a request that came in time: it will be served.
+            if not self._parser.started:
+                self._idle_struck()
             if self._parser.started or not self.server.timed_out(self):
                 self._since = FOREVER
         elif phase in (_DRAIN, _LINGER):
@@ -479,6 +486,11 @@ class ServerConnection(Connection):
             self._fail(error)
             self._since = FOREVER
             self._abort_message(error)
+            if self.message is not None and not self.server.listener_count("client_error"):
+                # A handler is busy elsewhere, and may be for long: the client is not kept waiting for it.
+                self.server.answer_error(self, error)
+                self.pump.flush()
+                self.pump.half_close()
             self.pump.kick()
 
     def give_up(self) -> None:

@@ -113,6 +113,7 @@ class ServerOptions:
         insecure_http_parser: the lenient parser (WIR-59); None = the process-wide default (MOD-18).
         timeout: idle limit of a connection; 0.0 (SRV-47).
         keep_alive_timeout: idle limit between two requests; 5.0 (SRV-49).
+        keep_alive_hint: announce it in a ``Keep-Alive`` field, and wait a second longer than announced; False (SRV-L5).
         headers_timeout: limit for a message head to arrive; 60.0 (SRV-60).
         request_timeout: limit for a whole request to arrive; 300.0 (SRV-L1).
         max_connections: further connections are closed at once; None = unlimited (SRV-46).
@@ -135,6 +136,7 @@ class ServerOptions:
     insecure_http_parser: bool | None = None
     timeout: float = 0.0
     keep_alive_timeout: float = 5.0
+    keep_alive_hint: bool = False
     headers_timeout: float = 60.0
     request_timeout: float = 300.0
     max_connections: int | None = None
@@ -154,7 +156,7 @@ _SIZES: Final = (
     "max_headers_count", "max_connections", "max_requests_per_socket", "max_buffered", "max_drain", "max_trailer_size",
     "max_chunk_extension_size",
 )  # fmt: skip
-_BOOLS: Final = ("insecure_http_parser", "http_allow_half_open", "require_host_header")
+_BOOLS: Final = ("insecure_http_parser", "http_allow_half_open", "keep_alive_hint", "require_host_header")
 _CLASSES: Final = ("incoming_message_class", "server_response_class")
 # allow_half_open belongs to the transport and is always on inside; taken and ignored (MOD-19).
 _SERVER_OPTIONS: Final = frozenset({each.name for each in fields(ServerOptions)} | TLS_OPTIONS | {"allow_half_open"})

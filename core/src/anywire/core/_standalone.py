@@ -54,6 +54,7 @@ class _NoClock:
 
 class _NoServer:
     date = _NoClock()
+    keep_alive_hint = False
 
 
 class Loose:

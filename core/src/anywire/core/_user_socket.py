@@ -10,6 +10,7 @@ from ._connection import Connection
 from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, StateError
 from ._knobs import probe, set_no_delay
+from ._outgoing import as_bytes
 from ._raw import RawStream
 from ._secure import hand_over
 
@@ -141,6 +142,15 @@ class Socket(Emitter):
         return self
 
     # ---------------------------------------------------------------- a raw stream
+
+    def unshift(self, data: Any) -> None:
+        """Put bytes back, to be received next: the `head` of an upgrade, say, before others read the stream.
+
+        Raises:
+            StateError: the connection speaks HTTP.
+            ArgumentTypeError: `data` is neither bytes-like nor str.
+        """
+        self._stream().unshift(as_bytes(data, "data"))
 
     def _detach(self) -> Self:
         """Stop speaking HTTP; called by whoever hands this out after an upgrade."""

@@ -266,6 +266,13 @@ class Network:
         made = self.listeners[name] = Listener(self, name, backlog)
         return made
 
+    def pair(self) -> tuple[Pump, Pump]:
+        """Two ends of a connection without addresses, like ``socket.socketpair()``."""
+        ours, theirs = (Pump(self.kernel, self._made, "", "") for _ in range(2))
+        self._made += 1
+        ours.join(Pipe(self, ours, theirs, ">"), theirs, Pipe(self, theirs, ours, "<"))
+        return ours, theirs
+
     def connect(self, name: Any, local_host: str | None = None) -> Pump:
         """Start connecting: ``connecting`` until decided, then ``error`` says why not."""
         made = Pump(self.kernel, self._made, (local_host or "127.0.0.1", self.port()), name)

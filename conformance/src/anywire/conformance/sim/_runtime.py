@@ -141,6 +141,7 @@ class Runtime:
     async def listen(self, server: Server, options: Any) -> Listening:
         if options.fd is not None or options.sock is not None:
             raise OSError(errno.ENOTSUP, "the sim has no descriptors")
+        await self._kernel.sleep(0)
         port = options.port or self._network.port()
         listener = self._network.listen(options.path or (options.host, port), options.backlog)
 

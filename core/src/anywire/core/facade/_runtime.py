@@ -34,6 +34,9 @@ class Listener(Protocol):
     def stop(self) -> None:
         """Accept no more, now. Connections go on."""
 
+    def finish(self) -> None:
+        """The last connection is gone: leave nothing running."""
+
 
 class Runtime(Protocol):
     """Everything a facade needs that a core must not have.

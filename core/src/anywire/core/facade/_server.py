@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _server
@@ -39,7 +40,7 @@ class Server(_server.Server):
         secure: this is https.
     """
 
-    __slots__ = ("_closed", "_ended", "_listener", "_runtime", "grace", "scope", "secure")
+    __slots__ = ("_binding", "_closed", "_ended", "_listener", "_runtime", "grace", "scope", "secure")
 
     message_class: ClassVar[type[IncomingMessage]]
     response_class: ClassVar[type[ServerResponse]]
@@ -57,6 +58,7 @@ class Server(_server.Server):
         self.secure = secure
         self._runtime = runtime
         self._listener: Listener | None = None
+        self._binding = False  # listen() is under way
         self._closed: list[Any] = []  # waiters of those who wait for the last connection to go
         self._ended = False
         self.scope: Any = None
@@ -66,7 +68,7 @@ class Server(_server.Server):
 
     def _where(self, *args: Any) -> ListenOptions:
         """What ``listen()`` was called with, checked; and this server is ready to listen."""
-        if self._listener is not None:
+        if self._listener is not None or self._binding:
             raise StateError(
                 "Listen method has been called more than once without closing.", code="ERR_SERVER_ALREADY_LISTEN"
             )
@@ -87,6 +89,7 @@ class Server(_server.Server):
         if self.secure:
             self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
         self.draining = self._ended = False
+        self._binding = True
         return options
 
     def _cannot_listen(self, error: OSError, options: ListenOptions) -> AnywireError:
@@ -95,7 +98,12 @@ class Server(_server.Server):
             self.emit("error", failure)
         return failure
 
-    def _listens(self, listener: Listener, callback: Callable[[], object] | None) -> None:
+    def _listens(self, listener: Listener, callback: Callable[[], object] | None, wanted: bool = True) -> None:
+        """The port is bound, if it is still wanted: ``close()`` may have come meanwhile (SRV-91)."""
+        if not wanted:
+            listener.stop()
+            listener.finish()
+            raise StateError("The server was closed before it could listen.", code="ERR_SERVER_NOT_RUNNING")
         self._listener = listener
         if callback is not None:
             self.once("listening", callback)
@@ -128,15 +136,17 @@ class Server(_server.Server):
     # ---------------------------------------------------------------- closing
 
     def _begin_close(self, callback: Callable[..., object] | None) -> bool:
-        """Stop accepting. False if there was nothing to close, and `callback` was told so."""
-        if self._listener is None and not self.draining:
-            error = StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
-            if callback is None:
-                raise error
-            callback(error)
-            return False
+        """Stop accepting. False if there is nothing to wait for."""
+        running = self._running or self.draining or self._binding
+        error = None if running else StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
         if callback is not None:
-            self.once("close", callback)
+            self.once("close", callback if error is None else partial(callback, error))
+        if error is not None or self._binding:
+            self._binding = False
+            self.emit("close")
+            if error is not None and callback is None:
+                raise error
+            return False
         listener, self._listener = self._listener, None
         self.draining = True
         if listener is not None:
@@ -200,7 +210,7 @@ class Server(_server.Server):
         if self.max_connections and len(self.connections) >= self.max_connections:
             try:
                 if self._listeners is not None:
-                    self.emit("drop", {"remote": pump.info("peername"), "local": pump.info("sockname")})
+                    self.emit("drop", _server.Dropped.of(pump))
             except Exception as error:
                 self._runtime().report("A listener raised while a connection was dropped", error)
             finally:

@@ -63,7 +63,7 @@ class Server(_server.Server):
             callback: a one-time ``listening`` listener.
 
         Raises:
-            StateError: ``ERR_SERVER_ALREADY_LISTEN``.
+            StateError: ``ERR_SERVER_ALREADY_LISTEN``; ``ERR_SERVER_NOT_RUNNING`` if it was closed meanwhile (SRV-91).
             ArgumentTypeError, ArgumentValueError: ``ERR_SOCKET_BAD_PORT`` and the like.
             ConnectError: binding failed: ``EADDRINUSE``, ``EACCES``, …; also emitted as ``error`` if anybody listens.
         """
@@ -72,7 +72,9 @@ class Server(_server.Server):
             listener = await self._runtime().listen(self, options)
         except OSError as error:
             raise self._cannot_listen(error, options) from error
-        self._listens(listener, callback)
+        finally:
+            wanted, self._binding = self._binding, False
+        self._listens(listener, callback, wanted)
         return self
 
     async def serve_forever(self) -> None:
@@ -160,7 +162,7 @@ class Server(_server.Server):
             await pump.wait(FOREVER)
         error = self.handshake_error(connection)
         if error is not None and self._listeners is not None:
-            await self._call("client_error", error, self.socket_for(connection))
+            await self.dispatch("client_error", error, self.socket_for(connection))
         return error is None
 
     async def _exchanges(self, connection: ServerConnection, pump: Any) -> None:
@@ -206,16 +208,27 @@ class Server(_server.Server):
         """Tell `client_error` listeners, if there are any, and leave the transport to them."""
         socket = self._client_failed(connection, error)
         if socket is not None:
-            await self._call("client_error", error, socket)
+            await self.dispatch("client_error", error, socket)
             while not pump.closed:
                 await pump.wait(FOREVER)
             connection.receive_lost(None)  # the stream had the pump, so nobody told the connection
 
-    async def _call(self, event: str, *args: Any) -> None:
-        for listener in self.take_listeners(event):
+    async def dispatch(self, event: str, *args: Any) -> bool:
+        """Call the listeners of a hook one after the other, as the server does; returns whether there are any.
+
+        With it a ``check_continue`` listener hands a request on (SRV-22):
+        ``await server.dispatch("request", req, res)``.
+
+        Args:
+            event: ``request``, ``upgrade``, …: a hook, or any other event.
+            *args: for the listeners.
+        """
+        listeners = self.take_listeners(event)
+        for listener in listeners:
             result: Any = listener(*args)
             if result is not None and hasattr(result, "__await__"):
                 await result
+        return bool(listeners)
 
     async def _farewell(self, pump: Any) -> None:
         """Let the last bytes go out, for as long as a slow reader may take."""

@@ -248,6 +248,8 @@ class Crew:
         if connection is not None:
             pump.post = line = Line(self, pump, connection, pump.sock.fileno())
             self.add(line, pump.feed.next_deadline(self.runtime.now()))
+            if self.server.listener_count("connection"):
+                line.kick()  # they are told now, and not when something arrives (SRV-4)
 
     def add(self, post: Post, deadline: float = FOREVER) -> None:
         """Poll for a new post."""

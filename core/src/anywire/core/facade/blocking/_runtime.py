@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..._plans import Address
 from ..._pump import Feed
 from .. import _runtime
+from .._runtime import Listener
 
 if TYPE_CHECKING:
     from .._connect import Connecting
@@ -36,13 +37,6 @@ class Waiter(Protocol):
 
     def wait(self, due: float) -> object:
         """Sleep until woken or until `due`. Spurious wake-ups are allowed."""
-
-
-class Listener(_runtime.Listener, Protocol):
-    """A listening socket, or several."""
-
-    def finish(self) -> None:
-        """The last connection is gone: leave nothing running."""
 
 
 class Runtime(_runtime.Runtime, Protocol):

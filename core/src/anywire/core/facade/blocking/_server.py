@@ -65,7 +65,7 @@ class Server(_server.Server):
             callback: a one-time ``listening`` listener.
 
         Raises:
-            StateError: ``ERR_SERVER_ALREADY_LISTEN``.
+            StateError: ``ERR_SERVER_ALREADY_LISTEN``; ``ERR_SERVER_NOT_RUNNING`` if it was closed meanwhile (SRV-91).
             ArgumentTypeError, ArgumentValueError: ``ERR_SOCKET_BAD_PORT`` and the like.
             ConnectError: binding failed: ``EADDRINUSE``, ``EACCES``, …; also emitted as ``error`` if anybody listens.
         """
@@ -74,7 +74,9 @@ class Server(_server.Server):
             listener = self._runtime().listen(self, options)
         except OSError as error:
             raise self._cannot_listen(error, options) from error
-        self._listens(listener, callback)
+        finally:
+            wanted, self._binding = self._binding, False
+        self._listens(listener, callback, wanted)
         return self
 
     def serve_forever(self) -> None:
@@ -230,6 +232,18 @@ class Server(_server.Server):
             self.emit(event, *args)
         except Exception as error:
             self._handler_failed(connection, request, response, error)
+
+    def dispatch(self, event: str, *args: Any) -> bool:
+        """Call the listeners of a hook one after the other, as the server does; returns whether there are any.
+
+        With it a ``check_continue`` listener hands a request on (SRV-22):
+        ``server.dispatch("request", req, res)``.
+
+        Args:
+            event: ``request``, ``upgrade``, …: a hook, or any other event.
+            *args: for the listeners.
+        """
+        return self.emit(event, *args)
 
     def _client_error(self, connection: ServerConnection, error: Any) -> None:
         """Tell `client_error` listeners, if there are any, and leave the transport to them."""
