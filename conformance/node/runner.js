@@ -99,7 +99,8 @@ function run(document, done) {
   world.run(main, () => {
     const log = lines ? lines.map((line) => [0, line]) : world.log.lines(document.separate);
     const port = new RegExp(`(?<=[: ])${world.port}\\b`, 'g');
-    const masked = (text) => (world.port ? text.replace(port, 'PORT') : text);
+    const elsewhere = (text) => world.paths.reduce((said, each) => said.split(each).join('FOLDER'), text);
+    const masked = (text) => elsewhere(world.port ? text.replace(port, 'PORT') : text);
     world.log.frozen = true;
     for (const each of world.paths) fs.rmdirSync(each, { recursive: true });
     for (const each of process._getActiveHandles()) {

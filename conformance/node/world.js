@@ -44,7 +44,9 @@ class World {
   /** Waits for the clock. */
   sleep(seconds) {
     let over = false;
-    setTimeout(() => { over = true; }, seconds * 1000);
+    const awake = () => { over = true; };
+    if (Number(seconds) === 0) setImmediate(awake);
+    else setTimeout(awake, seconds * 1000);
     return { what: `sleep ${seconds}`, poll: () => over };
   }
 

@@ -69,6 +69,7 @@ DIFFERENT = {
     "Server._exchanges": "step() instead of a loop",
     "Server._gone": "threads: the last connection may have gone before there was a waiter",
     "Server.close": "the listener's threads are joined",
+    "Server.dispatch": "listeners may be awaited",
     "Server.serve": "step() instead of a loop",
     "Server.serve_forever": "KeyboardInterrupt arrives in the thread that waits",
     "ServerResponse._drain": FAIR,

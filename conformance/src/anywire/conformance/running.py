@@ -143,10 +143,8 @@ class _Run:
         self._application = Application(backend, self.case.program, self.log, self.signals, secure=self.case.secure)
         for steps in self.case.peers:
             for step in steps:
-                if step.verb in (
-                    "signal",
-                    "wait",
-                ):  # a flag belongs to the runtime, so peers may not be the first to ask for it
+                if step.verb in ("signal", "wait"):
+                    # A flag belongs to the runtime, so peers may not be the first to ask for it.
                     _ = self.signals[step.flag]
         if self.case.role == "server":
             await self._serve()
