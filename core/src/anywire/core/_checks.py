@@ -32,6 +32,7 @@ __all__ = [
     "check_host",
     "check_ip",
     "check_mapping",
+    "check_names",
     "check_port",
     "check_size",
     "check_socket_path",
@@ -83,6 +84,19 @@ def check_bool(value: object, name: str) -> bool:
     if value is not True and value is not False:
         raise wrong_type(name, "bool", value)
     return value
+
+
+def check_names(value: object, name: str) -> frozenset[str] | None:
+    """A list of names in any case: as lower case, or None for none."""
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise wrong_type(name, "list", value)
+    names = list(value)
+    for each in names:
+        if not isinstance(each, str):
+            raise wrong_type(name, "list of str", each)
+    return frozenset(each.lower() for each in names) or None
 
 
 def check_callable(value: object, name: str, kind: str = "property") -> Any:

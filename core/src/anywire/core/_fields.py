@@ -55,11 +55,12 @@ def _pairs(raw: Sequence[str]) -> Iterable[tuple[str, str]]:
     return zip(flat, flat, strict=True)
 
 
-def join_fields(raw: Sequence[str]) -> dict[str, str | list[str]]:
+def join_fields(raw: Sequence[str], *, join_duplicates: bool = False) -> dict[str, str | list[str]]:
     """Return the joined mapping of a flat list (MSG-15 to MSG-21).
 
     Args:
         raw: ``[name, value, name, value, ...]``.
+        join_duplicates: the names of `FIRST_WINS` are joined like any other (MOD-L3).
 
     Returns:
         Lower-case names in order of first arrival. ``set-cookie`` is always a list, ``cookie`` is joined
@@ -77,7 +78,7 @@ def join_fields(raw: Sequence[str]) -> dict[str, str | list[str]]:
             first.append(value)
         elif key in repeated:
             repeated[key].append(value)
-        elif key not in FIRST_WINS:
+        elif join_duplicates or key not in FIRST_WINS:
             repeated[key] = [first, value]
     for key, values in repeated.items():
         joined[key] = ("; " if key == "cookie" else ", ").join(values)

@@ -42,6 +42,16 @@ class _HasItems(Protocol):
     def items(self) -> Iterable[Pair]: ...
 
 
+def sent_once(fields: Fields, names: frozenset[str]) -> list[Pair]:
+    """`fields`, with the elements of a list joined by ``"; "`` where its name is one of `names` (MOD-L3)."""
+    made: list[Pair] = []
+    for name, value in field_pairs(fields):
+        if isinstance(value, (list, tuple)) and name.lower() in names:
+            value = "; ".join([str(each) for each in value])
+        made.append((name, value))
+    return made
+
+
 class HeaderStore:
     """An ordered mapping of header fields that ignores the case of names and keeps their spelling.
 

@@ -172,7 +172,9 @@ class IncomingMessage(Emitter):
         """
         headers = self._headers
         if headers is _NOT_MADE:
-            headers = self._headers = join_fields(self.raw_headers)
+            connection: Any = self._connection
+            source = connection.server.options if self.req is None else self.req._options
+            headers = self._headers = join_fields(self.raw_headers, join_duplicates=source.join_duplicate_headers)
         return headers
 
     @property

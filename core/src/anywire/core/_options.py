@@ -39,6 +39,7 @@ from ._checks import (
     check_host,
     check_ip,
     check_mapping,
+    check_names,
     check_port,
     check_size,
     check_socket_path,
@@ -78,8 +79,8 @@ REQUEST_OPTIONS: Final = (
     | TLS_OPTIONS
     | {
         "auth", "create_connection", "default_port", "family", "host", "hostname", "insecure_http_parser",
-        "local_address", "lookup", "max_header_size", "max_headers_count", "port", "protocol", "set_host", "signal",
-        "socket_options", "socket_path", "tls",
+        "join_duplicate_headers", "local_address", "lookup", "max_header_size", "max_headers_count", "port", "protocol",
+        "set_host", "signal", "socket_options", "socket_path", "tls", "unique_headers",
         "queue_timeout", "connect_timeout", "head_timeout", "idle_timeout",
     }
 )  # fmt: skip
@@ -127,6 +128,8 @@ class RequestOptions:
         max_header_size: bytes of a response head; None = the process-wide default (MOD-53).
         max_headers_count: fields of a response head; 0 = unlimited, None = the default, 2000 (CLI-30).
         insecure_http_parser: None = the process-wide default (MOD-50).
+        unique_headers: names, in lower case, of fields whose lists are sent as one line (MOD-L3); or None.
+        join_duplicate_headers: join repeated fields of the answer of which the first would win (MOD-L3); False.
         socket_path: Unix-domain socket to connect to instead of `host` and `port` (MOD-59); or None.
         local_address: IP literal to bind to (MOD-51); or None.
         family: 4, 6, or None for both (MOD-45).
@@ -142,9 +145,11 @@ class RequestOptions:
 
     __slots__ = (
         "agent", "auth", "connect_timeout", "create_connection", "deadline", "default_port", "family", "head_timeout",
-        "header_host", "headers", "host", "idle_timeout", "insecure_http_parser", "local_address", "lookup",
+        "header_host", "headers", "host", "idle_timeout", "insecure_http_parser", "join_duplicate_headers",
+        "local_address", "lookup",
         "max_header_size", "max_headers_count", "method", "path", "plain", "port", "protocol", "queue_timeout",
-        "replay", "servername", "set_host", "signal", "socket_options", "socket_path", "timeout", "tls", "wall_clock",
+        "replay", "servername", "set_host", "signal", "socket_options", "socket_path", "timeout", "tls",
+        "unique_headers", "wall_clock",
     )  # fmt: skip
 
     method: str
@@ -169,6 +174,8 @@ class RequestOptions:
     max_header_size: int | None
     max_headers_count: int | None
     insecure_http_parser: bool | None
+    unique_headers: frozenset[str] | None
+    join_duplicate_headers: bool
     socket_path: str | None
     local_address: str | None
     family: int | None
@@ -310,7 +317,8 @@ def request_options(
     made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = None
     made.max_header_size = made.max_headers_count = made.insecure_http_parser = None
     made.socket_path = made.local_address = made.family = made.lookup = made.servername = made.signal = None
-    made.wall_clock = None
+    made.wall_clock = made.unique_headers = None
+    made.join_duplicate_headers = False
     made.tls = made.socket_options = EMPTY
     made.port = made.default_port if parsed is None or parsed.port is None else parsed.port
     made.plain = plain
@@ -333,6 +341,9 @@ def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None
     made.max_headers_count = check_size(get("max_headers_count"), "max_headers_count")
     if (lenient := get("insecure_http_parser")) is not None:
         made.insecure_http_parser = check_bool(lenient, "insecure_http_parser")
+    if (joins := get("join_duplicate_headers")) is not None:
+        made.join_duplicate_headers = check_bool(joins, "join_duplicate_headers")
+    made.unique_headers = check_names(get("unique_headers"), "unique_headers")
     if made.headers is not None:
         _check_headers(made.headers)
     if (auth := get("auth")) is not None:

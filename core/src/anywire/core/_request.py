@@ -28,7 +28,7 @@ from ._emitter import Emitter
 from ._errors import AnywireError, LocalError, StateError
 from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
-from ._header_store import HeaderStore
+from ._header_store import HeaderStore, sent_once
 from ._incoming import UPGRADED, IncomingMessage
 from ._knobs import date_line, obey, pools, probe, set_no_delay, when_connected
 from ._limits import Limits
@@ -232,10 +232,13 @@ class ClientRequest(OutgoingMessage):
     def _render(self, known_length: int | None) -> None:
         store = self._store
         rare = self._rare
+        fields: Any = self._raw_fields if store is None else store
+        if (unique := self._options.unique_headers) is not None:
+            fields = sent_once(fields, unique)
         self._head, self._framing, last = render_request(
             self._method,
             self._path,
-            self._raw_fields if store is None else store,
+            fields,
             known_length=known_length,
             chunked_by_default=self.use_chunked_encoding_by_default,
             keep_alive=self.should_keep_alive,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ._checks import check_error
 from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._framing import CHUNKED_OK
-from ._header_store import HeaderStore
+from ._header_store import HeaderStore, sent_once
 from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage, pairs
 from ._serializer import CONTINUE, PROCESSING, check_status, reason_phrase, render_information, render_response
 from ._standalone import StandaloneRequest, has_message, loose_connection, mark
@@ -143,10 +143,14 @@ class ServerResponse(OutgoingMessage):
         server = connection.server
         if type(self.status_code) is not int:
             self.status_code = check_status(self.status_code)
+        if fields is None:
+            fields = () if store is None else store
+        if (unique := connection.server.options.unique_headers) is not None:
+            fields = sent_once(fields, unique)
         self._head, framing, last = render_response(
             self.status_code,
             self._reason,
-            fields if fields is not None else () if store is None else store,
+            fields,
             no_body=self._no_body,
             known_length=known_length,
             chunked_ok=self.use_chunked_encoding_by_default,

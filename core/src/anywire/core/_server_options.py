@@ -18,6 +18,7 @@ from ._checks import (
     check_bool,
     check_callable,
     check_host,
+    check_names,
     check_port,
     check_size,
     check_socket_path,
@@ -119,6 +120,8 @@ class ServerOptions:
         max_connections: further connections are closed at once; None = unlimited (SRV-46).
         max_requests_per_socket: requests answered on one connection; 0 = unlimited (SRV-L3).
         http_allow_half_open: go on with a client that has ended its side; False (SRV-28).
+        unique_headers: names, in lower case, of response fields whose lists are sent as one line (MOD-L3); None.
+        join_duplicate_headers: join repeated request fields of which the first would win (MOD-L3); False.
         require_host_header: answer 400 to an HTTP/1.1 request without Host; True (MOD-L4).
         max_buffered: input read ahead of the application; 65536 (design: input read ahead stops at a bound).
         max_drain: unread request body read and discarded after the response to keep the connection, 0 = none of it;
@@ -142,6 +145,8 @@ class ServerOptions:
     max_connections: int | None = None
     max_requests_per_socket: int = 0
     http_allow_half_open: bool = False
+    unique_headers: frozenset[str] | None = None
+    join_duplicate_headers: bool = False
     require_host_header: bool = True
     max_buffered: int = 65536
     max_drain: int = 262144
@@ -156,7 +161,9 @@ _SIZES: Final = (
     "max_headers_count", "max_connections", "max_requests_per_socket", "max_buffered", "max_drain", "max_trailer_size",
     "max_chunk_extension_size",
 )  # fmt: skip
-_BOOLS: Final = ("insecure_http_parser", "http_allow_half_open", "keep_alive_hint", "require_host_header")
+_BOOLS: Final = (
+    "insecure_http_parser", "http_allow_half_open", "keep_alive_hint", "require_host_header", "join_duplicate_headers",
+)  # fmt: skip
 _CLASSES: Final = ("incoming_message_class", "server_response_class")
 # allow_half_open belongs to the transport and is always on inside; taken and ignored (MOD-19).
 _SERVER_OPTIONS: Final = frozenset({each.name for each in fields(ServerOptions)} | TLS_OPTIONS | {"allow_half_open"})
@@ -215,6 +222,7 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
         for name in names:
             if (value := options.get(name)) is not None:
                 setattr(made, name, check(value, name))
+    made.unique_headers = check_names(options.get("unique_headers"), "unique_headers")
     made.tls = tls_options(options)
     return made
 

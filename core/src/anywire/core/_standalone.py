@@ -52,9 +52,15 @@ class _NoClock:
         return b""
 
 
+class _NoOptions:
+    unique_headers = None
+    join_duplicate_headers = False
+
+
 class _NoServer:
     date = _NoClock()
     keep_alive_hint = False
+    options = _NoOptions()
 
 
 class Loose:
