@@ -300,7 +300,7 @@ def test_what_stopped_listen() -> None:
 
 
 def test_a_request_shows_its_port() -> None:
-    assert repr(Client().get()) == "<ClientRequest GET http://h:80/ waiting>"
+    assert repr(Client().get()).endswith("Request GET http://h:80/ waiting>")
     connect = Client().request(method="CONNECT", path="x:443")
     assert "CONNECT http://h:80 x:443 " in repr(connect)
 
