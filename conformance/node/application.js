@@ -27,6 +27,8 @@ const ARGUMENTS = {
   socket: ['socket'],
   timeout: ['socket'],
 };
+const GLOBAL_AGENTS = new Map(); // what each module began with
+const GIVEN = Symbol('given'); // marks a mapping of options that is passed as it is
 const ADDRESS = ['host', 'hostname', 'port', 'socket_path', 'create_connection'];
 function sink() {
   const made = new Writable({
@@ -68,6 +70,10 @@ class Application extends Calls {
     this.module = 'https' in modules ? 'https' : 'http';
     this.folder = folder; // of certificates
     this.scope = new Scope({ ...modules }, {});
+    for (const module of Object.values(modules)) { // a case may have set another one
+      if (!GLOBAL_AGENTS.has(module)) GLOBAL_AGENTS.set(module, module.globalAgent);
+      module.globalAgent = GLOBAL_AGENTS.get(module);
+    }
     this.requests = [];
     this.agents = [];
     this.tasks = {};
@@ -146,6 +152,11 @@ class Application extends Calls {
     }
     if (verb === 'request' || verb === 'get') return this.request(operation, scope);
     if (verb === 'agent') return this.agent(operation, scope);
+    if (verb === 'options') {
+      const [own, inherited] = args.map((each) => this.value(each, scope));
+      const given = Object.defineProperty({ ...own }, GIVEN, { value: true });
+      return this.name(name, args.length > 1 ? Object.setPrototypeOf(given, inherited) : given, scope);
+    }
     if (verb === 'sink') return this.name(name, sink(), scope);
     if (verb === 'standalone') {
       const given = options(this.value(args[0]), () => {});
@@ -213,8 +224,9 @@ class Application extends Calls {
 
   request({ verb, path, args, named, name }, scope) {
     const given = args.map((each) => this.value(each, scope));
-    const plain = (each) => typeof each === 'object' && each !== null && !Array.isArray(each);
-    const urls = given.filter((each) => !plain(each));
+    const plain = (each) => typeof each === 'object' && each !== null && !Array.isArray(each) && !each[GIVEN];
+    const callbacks = given.filter((each) => typeof each === 'function');
+    const urls = given.filter((each) => !plain(each) && typeof each !== 'function');
     let asked = Object.assign({}, ...given.filter(plain), this.named(named));
     if (!urls.length && !ADDRESS.some((each) => each in asked)) {
       asked = { ...asked, host: '127.0.0.1', port: this.world.port };
@@ -223,7 +235,8 @@ class Application extends Calls {
     const module = path[0] || this.module;
     if (asked.agent === undefined || asked.agent === false) asked = this.trusting(module, asked);
     const made = options(asked, (what) => this.world.lacks(what));
-    const request = this.modules[module][verb](...urls, made);
+    if (!(urls[0] && urls[0][GIVEN])) urls.push(made);
+    const request = this.modules[module][verb](...urls, ...callbacks);
     if ('maxHeadersCount' in made) request.maxHeadersCount = made.maxHeadersCount;
     this.track(request, name);
     if (name) {
@@ -257,11 +270,22 @@ class Application extends Calls {
     if ('$inf' in value) return Infinity;
     if ('$error' in value) return Object.assign(new Error(value.$error[1]), { code: value.$error[0] });
     if ('$pem' in value) return certificate(this.folder, value.$pem);
+    if ('$subclass' in value) return this.subclass(value.$subclass);
     if ('$note' in value) return (...args) => this.log.add(this.noted(value.$note, args));
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     if ('$path' in value) return this.world.path(value.$path, false);
     if ('$file' in value) return this.world.path(value.$file, true);
     return this.named(value, scope);
+  }
+
+  subclass(name) {
+    const { log } = this;
+    return class extends this.modules[this.module][name] {
+      constructor(...args) {
+        super(...args);
+        log.add(`note a ${name} is made`);
+      }
+    };
   }
 
   noted(words, args) {

@@ -45,6 +45,10 @@ class Calls {
     return value;
   }
 
+  *call_set_global_agent(target, [agent]) {
+    target.globalAgent = agent;
+  }
+
   *call_pipe(source, [destination], byName, text) {
     const value = source.pipe(destination);
     let over = value === undefined;

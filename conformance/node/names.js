@@ -7,10 +7,12 @@ const DURATIONS = new Set(['headersTimeout', 'keepAliveMsecs', 'keepAliveTimeout
 const SPECIAL = {
   default_max_sockets: 'defaultMaxSockets',
   end_nowait: 'end',
+  incoming_message_class: 'IncomingMessage',
   insecure_http_parser: 'insecureHTTPParser',
   keep_alive_delay: 'keepAliveMsecs',
   send: 'write',
   send_eof: 'end',
+  server_response_class: 'ServerResponse',
   write_nowait: 'write',
 };
 // Options that 13.14 does not have, and of a server those that are attributes.

@@ -50,6 +50,17 @@ _OPTIONS: Final = {
 _ADDRESS: Final = frozenset({"host", "hostname", "port", "socket_path", "create_connection"})
 
 
+class Given(dict[str, Any]):
+    """A mapping of options that has more than it holds, if it is asked (MOD-30)."""
+
+    def __init__(self, own: dict[str, Any], inherited: dict[str, Any]) -> None:
+        super().__init__(own)
+        self._inherited = inherited
+
+    def __missing__(self, key: str) -> Any:
+        return self._inherited[key]
+
+
 class Scope:
     """What names mean. `labels` are the names under which things stand in the log."""
 
@@ -83,6 +94,7 @@ class Application:
     def __init__(self, backend: Backend, program: Program, log: Log, signals: Signals, *, secure: bool = False) -> None:
         self.backend = backend
         self.modules = {"http": backend.http, "https": backend.https} if secure else {"http": backend.http}
+        self._global_agents = {name: module.global_agent for name, module in self.modules.items()}
         self.module = "https" if secure else "http"
         self.program = program
         self.log = log
@@ -98,6 +110,12 @@ class Application:
         self._dispatched = 0
         self._handling = 0
         self._handled: list[Any] = []
+
+    def restore(self) -> None:
+        """Give each module its own global agent back."""
+        for name, agent in self._global_agents.items():
+            if self.modules[name].global_agent is not agent:
+                self.modules[name].set_global_agent(agent)
 
     # ---------------------------------------------------------------- operations
 
@@ -152,11 +170,12 @@ class Application:
         return await getattr(self, f"_do_{verb}")(operation, scope)
 
     async def _do_request(self, operation: Operation, scope: Scope) -> Any:
-        url = [self._value(each, scope) for each in operation.args if not isinstance(each, dict)]
+        given = [self._value(each, scope) for each in operation.args]
+        url = [each for each in given if type(each) is not dict]
         options: dict[str, Any] = {}
-        for each in operation.args:
-            if isinstance(each, dict):
-                options.update(self._value(each, scope))
+        for each in given:
+            if type(each) is dict:
+                options.update(each)
         options.update(self._named(operation, scope))
         if not url and _ADDRESS.isdisjoint(options):
             options.update(host="127.0.0.1", port=self.port)
@@ -196,6 +215,10 @@ class Application:
             self._name(operation.name, made, scope)
             self._observe_made(operation.name, made)
         return made
+
+    async def _do_options(self, operation: Operation, scope: Scope) -> None:
+        own, *rest = [self._value(each, scope) for each in operation.args]
+        self._name(operation.name, Given(own, rest[0] if rest else {}), scope)
 
     async def _do_aborter(self, operation: Operation, scope: Scope) -> None:
         self._name(operation.name, Aborter(), scope)
@@ -313,6 +336,8 @@ class Application:
             return float("inf")
         if "$error" in value:
             return GivenError(*value["$error"])
+        if "$subclass" in value:
+            return self._subclass(value["$subclass"])
         if "$note" in value:
             return self._noting(value["$note"])
         if "$name" in value:
@@ -332,6 +357,16 @@ class Application:
             self.log.add(" ".join([describe_event(f"note {words}", args), *numbers]))
 
         return note
+
+    def _subclass(self, name: str) -> type[Any]:
+        base = getattr(self.modules[self.module], name)
+        log = self.log
+
+        def init(self: Any, *args: Any) -> None:
+            log.add(f"note a {name} is made")
+            base.__init__(self, *args)
+
+        return type(name, (base,), {"__init__": init})
 
     # ---------------------------------------------------------------- observers
 

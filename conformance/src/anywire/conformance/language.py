@@ -55,8 +55,8 @@ CALLS: Final = frozenset(
     abort add_trailers address append_header assign_socket clear_timeout close close_all_connections
     close_idle_connections cork create_server destroy detach_socket emit end end_nowait flush_headers get_connections
     get_header get_header_names get_headers get_name get_raw_header_names has_header listen listener_count pause
-    pipe read receive ref remove_header response resume send send_eof set_encoding set_global_agent set_header set_headers
-    set_no_delay set_socket_keep_alive set_timeout uncork unref unshift upgraded validate_header_name
+    pipe read receive ref remove_header response resume send send_eof set_encoding set_global_agent set_header
+    set_headers set_no_delay set_socket_keep_alive set_timeout uncork unref unshift upgraded validate_header_name
     validate_header_value write
     write_continue write_early_hints write_head write_header write_information write_nowait write_processing
     """.split()

@@ -269,6 +269,7 @@ class _Run:
         except Exception as error:
             self.problems.append(f"the application failed: {describe_error(error)}")
         application.log.freeze()
+        application.restore()
         for request in application.requests:
             request.destroy()
         for agent in application.agents:
