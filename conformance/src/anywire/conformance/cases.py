@@ -20,7 +20,9 @@ WHOLE: Final = "whole"
 TRAILING: Final = "trailing"
 PARSER_ROLES: Final = frozenset({"request", "response"})
 ROLES: Final = PARSER_ROLES | {"agent", "client", "server"}
-_KEYS: Final = frozenset("Shows Role Secure Source Deviation Golden Variants Order Time Data Reports Needs".split())
+_KEYS: Final = frozenset(
+    "Shows Role Secure Source Deviation Golden Variants Order Time Data Reports Needs Environment".split()
+)
 _PARSER_KEYS: Final = frozenset("Shows Role Source Deviation Golden Limits Lenient Method Then".split())
 _TRAIL = b"GET /trailing HTTP/1.1\r\nHost: trailing\r\n\r\n"
 _DEVIATION = re.compile(r"((?:[A-Z]{3}-L?\d+)(?:, *[A-Z]{3}-L?\d+)*) *: *(.+)")

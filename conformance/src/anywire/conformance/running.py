@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
+
+from anywire.core import configure
 
 from .application import Application
 from .backends import Backend, leave, settle
@@ -76,6 +82,23 @@ def _parse(case: Case) -> Outcome:
     return Outcome(case, "whole", PASS, transcript="\n".join(expected))
 
 
+@contextmanager
+def _environment(case: Case, said: list[str]) -> Iterator[None]:
+    """The settings of a process that began with the variables of a case; what it warned of goes into `said`."""
+    given = case.document.keys.get("Environment")
+    if given is None:
+        yield
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        configure(dict(line.split("=", 1) for line in given.splitlines()))
+        try:
+            yield
+        finally:
+            configure(os.environ)
+            said += [str(each.message) for each in caught]
+
+
 @dataclass(slots=True)
 class _Peer:
     steps: list[Step]
@@ -96,8 +119,10 @@ class _Run:
     contexts: Contexts = field(default_factory=Contexts)
 
     def outcome(self) -> Outcome:
+        said: list[str] = []
         try:
-            self.backend.run(self._scenario)
+            with _environment(self.case, said):
+                self.backend.run(self._scenario)
         except Exception as error:
             self.problems.append(f"the scenario did not come to its end: {describe_error(error)}")
         if self.listener is not None:
@@ -115,6 +140,7 @@ class _Run:
         lines = [] if self.log is None else self.log.lines(separate_data=keys.get("Data") == "separate")
         port = re.compile(rf"(?<=[: ]){self.port}\b")
         log = [(at, port.sub("PORT", text) if self.port else text) for at, text in lines]
+        log += [(0.0, f"warning {each}") for each in said]
         differs = compare(
             self.case.expected, log, by_object=keys.get("Order") == "per object", virtual=self.backend.virtual
         )

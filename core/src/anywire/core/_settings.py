@@ -20,3 +20,4 @@ def configure(environ: Mapping[str, str]) -> None:
     made = process_settings(environ)
     SETTINGS.max_header_size = made.max_header_size
     SETTINGS.insecure_http_parser = made.insecure_http_parser
+    SETTINGS._warned = False
