@@ -218,8 +218,10 @@ class Application extends Calls {
 
   /** Whoever does not say whom it trusts trusts the authority of the suite. */
   trusting(module, asked) {
-    const says = 'ca' in asked || 'reject_unauthorized' in asked;
-    return module === 'http' || says ? asked : { ...asked, ca: certificate(this.folder, 'authority') };
+    const { ca, ...others } = asked;
+    if ('ca' in asked) return ca === undefined ? others : asked; // to Node an undefined one is one, too
+    const says = module === 'http' || 'reject_unauthorized' in asked;
+    return says ? asked : { ...asked, ca: certificate(this.folder, 'authority') };
   }
 
   request({ verb, path, args, named, name }, scope) {
@@ -272,6 +274,7 @@ class Application extends Calls {
     if ('$pem' in value) return certificate(this.folder, value.$pem);
     if ('$subclass' in value) return this.subclass(value.$subclass);
     if ('$note' in value) return (...args) => this.log.add(this.noted(value.$note, args));
+    if ('$gives' in value) return () => scope.lookUp(value.$gives.split('.'));
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     if ('$path' in value) return this.world.path(value.$path, false);
     if ('$file' in value) return this.world.path(value.$file, true);

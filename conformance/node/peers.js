@@ -121,6 +121,10 @@ class Peer {
         this.items.push(['>', data]);
         this.stream.write(Buffer.from(data.replace(/PORT/g, this.world.port), 'latin1'));
         yield { what: '>', poll: () => true };
+      } else if (verb === 'raw') {
+        this.items.push([verb, data]);
+        this.socket.write(Buffer.from(data, 'latin1'));
+        yield { what: verb, poll: () => true };
       } else if (verb === 'signal') {
         this.items.push(['signal', flag]);
         this.world.signal(flag);

@@ -120,8 +120,17 @@ def test_a_connection_that_ends_in_the_handshake(authority: trustme.CA) -> None:
 
 def test_garbage_after_the_handshake_is_a_loss(authority: trustme.CA) -> None:
     pair = Pair(authority).connected()
+    losses: list[object] = []
+
+    class Watched(RawStream):
+        def receive_lost(self, error: OSError | None) -> None:
+            losses.append(error)
+
+    nowhere: Any = None
+    pair.client.feed = Watched(nowhere)
     pair.client.receive_data(b"\x17\x03\x03\x00\x04junk")
-    assert pair.inner[0].eof and pair.inner[0].error is not None
+    pair.client.receive_lost(None)  # now that the transport was closed: it must not look like an orderly end
+    assert [type(each) for each in losses] == [ConnectionResetError]
 
 
 def test_nothing_counts_behind_a_goodbye(authority: trustme.CA) -> None:

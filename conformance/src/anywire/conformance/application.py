@@ -340,6 +340,8 @@ class Application:
             return self._subclass(value["$subclass"])
         if "$note" in value:
             return self._noting(value["$note"])
+        if "$gives" in value:
+            return lambda *_: (scope or self.scope).look_up(tuple(value["$gives"].split(".")))
         if "$name" in value:
             return (scope or self.scope).look_up(tuple(value["$name"].split(".")))
         if "$path" in value:

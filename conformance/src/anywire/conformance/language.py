@@ -256,8 +256,8 @@ class Step:
         verb: ``connect``, ``inject``, ``refused`` (how the connection is made, or not), ``send``, ``want`` (bytes),
             ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the peer does), ``end``, ``gone``,
             ``cut`` (what must come), ``wait``, ``signal``, ``sleep``; and of TLS: ``tls`` (begin), ``bare`` (do not),
-            ``has``, ``hello``, ``alert`` (what must come), ``fin``, ``goodbye``.
-        data: for ``send``, ``want`` and ``packet``.
+            ``has``, ``hello``, ``alert`` (what must come), ``fin``, ``goodbye``, ``raw``.
+        data: for ``send``, ``want``, ``packet`` and ``raw``.
         flag: for ``wait`` and ``signal``; what of TLS, for ``has``; seconds, for ``sleep``.
         text: for ``tls`` its options, for ``has`` the value, as JSON.
     """
@@ -303,6 +303,8 @@ def parse_peer(text: str, where: str) -> list[Step]:
             continue
         if word in ("wait", "signal", "sleep") and rest:
             steps.append(Step(word, flag=rest.strip()))
+        elif word == "raw":
+            steps.append(Step(word, unescape(rest)))
         elif line.strip() in _STEPS:
             steps.append(Step(line.strip()))
         elif word in ("tls", "has"):

@@ -172,11 +172,20 @@ class SecureStream:
         await self.goodbye()
         await settle(self._stream.send_eof())
 
+    @property
+    def _bottom(self) -> Any:
+        below = self._stream
+        while isinstance(below, SecureStream):
+            below = below._stream
+        return below
+
     async def send_fin(self) -> None:
         """FIN, without close_notify."""
-        while isinstance(self._stream, SecureStream):
-            self._stream = self._stream._stream
-        await settle(self._stream.send_eof())
+        await settle(self._bottom.send_eof())
+
+    async def send_raw(self, data: bytes) -> None:
+        """Send what is no TLS."""
+        await settle(self._bottom.send(data))
 
     async def reset(self) -> None:
         """RST."""

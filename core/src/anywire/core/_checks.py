@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from ._chars import safe_text
 from ._errors import ArgumentTypeError, ArgumentValueError
-from ._names import TLS_OPTIONS, check_tls_flags
+from ._names import SERVER_TLS_OPTIONS, TLS_OPTIONS, check_tls_flags
 from ._url import domain_to_ascii, is_ambiguous_ipv4
 
 __all__ = [
@@ -196,11 +196,11 @@ def check_socket_path(value: object, name: str) -> str | None:
     return value or None
 
 
-def tls_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+def tls_options(options: Mapping[str, Any], known: frozenset[str] = TLS_OPTIONS) -> Mapping[str, Any]:
     """The TLS options among `options`, over those in the mapping ``tls``; the flags are checked (SEC-42)."""
     made = {name: value for name, value in check_mapping(options.get("tls"), "tls").items() if value is not None}
     for name, value in options.items():
-        if value is not None and name in TLS_OPTIONS:
+        if value is not None and name in known:
             made[name] = value
     check_tls_flags(made)
     for name, value in made.items():
@@ -211,7 +211,7 @@ def tls_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def refuse_tls(options: Mapping[str, Any]) -> None:
     """Where there is no TLS an option for it is a mistake: what was to be secret would go out in the clear."""
-    name = next((each for each in options if each in TLS_OPTIONS), None)
+    name = next((each for each in options if each in SERVER_TLS_OPTIONS), None)
     if name is not None:
         raise ArgumentValueError(
             f'The option "{safe_text(name)}" is for TLS, and this is "http:"; use the https module'

@@ -27,7 +27,7 @@ from weakref import ref
 
 from ._errors import ArgumentTypeError
 
-__all__ = ["TLS_OPTIONS", "check_tls_flags", "http_name", "https_name", "identity_token"]
+__all__ = ["SERVER_TLS_OPTIONS", "TLS_OPTIONS", "check_tls_flags", "http_name", "https_name", "identity_token"]
 
 NODE_FIELDS: Final = (
     "ca", "cert", "client_cert_engine", "ciphers", "key", "pfx", "reject_unauthorized", "servername", "min_version",
@@ -44,8 +44,11 @@ EXTRA_FIELDS: Final = (
 TLS_OPTIONS: Final = frozenset(NODE_FIELDS + EXTRA_FIELDS)
 """Every TLS option there is: taken by requests, agents and https servers, and part of the pool name."""
 
+SERVER_TLS_OPTIONS: Final = TLS_OPTIONS | {"request_cert"}
+"""Those of servers, which have no names."""
+
 _FALSE_COUNTS: Final = frozenset({"reject_unauthorized", "honor_cipher_order", "secure_options", "check_hostname"})
-_FLAGS: Final = ("reject_unauthorized", "check_hostname")
+_FLAGS: Final = ("reject_unauthorized", "check_hostname", "request_cert")
 _SHORT: Final = 64
 _ESCAPED: Final = re.compile(r"[%:,=#{}]|[^\x21-\x7e]")
 

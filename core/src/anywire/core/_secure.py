@@ -63,6 +63,7 @@ class SecureFeed:
         "_incoming",
         "_kept",
         "_limit",
+        "_lost",
         "_outgoing",
         "_pieces",
         "_pump",
@@ -107,7 +108,7 @@ class SecureFeed:
         self.error: OSError | None = None
         self.truncated = False
         self._pieces: list[bytes] = []
-        self._ended = self._told = False
+        self._ended = self._told = self._lost = False
         self._kept = self._said_goodbye = False
 
     def attach(self, pump: Any) -> None:
@@ -205,7 +206,7 @@ class SecureFeed:
         if self._told:
             return
         if self.error is not None and self.established:
-            self._told = True
+            self._told = self._lost = True
             self.feed.receive_lost(self.error)
         elif self._ended:
             self._told = True
@@ -236,7 +237,9 @@ class SecureFeed:
         elif error is not None and self._slot is not None:
             self._slot.drop()
         self.pass_on()
-        self.feed.receive_lost(error)
+        if not self._lost:
+            self._lost = True
+            self.feed.receive_lost(error)
 
     def notice(self) -> None:
         """Pass it on."""

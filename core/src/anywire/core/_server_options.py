@@ -30,7 +30,7 @@ from ._checks import (
     wrong_type,
 )
 from ._errors import ArgumentTypeError, ArgumentValueError
-from ._names import TLS_OPTIONS
+from ._names import SERVER_TLS_OPTIONS
 
 __all__ = [
     "ListenOptions",
@@ -166,7 +166,7 @@ _BOOLS: Final = (
 )  # fmt: skip
 _CLASSES: Final = ("incoming_message_class", "server_response_class")
 # allow_half_open belongs to the transport and is always on inside; taken and ignored (MOD-19).
-_SERVER_OPTIONS: Final = frozenset({each.name for each in fields(ServerOptions)} | TLS_OPTIONS | {"allow_half_open"})
+_SERVER_OPTIONS: Final = SERVER_TLS_OPTIONS | {each.name for each in fields(ServerOptions)} | {"allow_half_open"}
 
 
 def server_arguments(
@@ -223,7 +223,7 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
             if (value := options.get(name)) is not None:
                 setattr(made, name, check(value, name))
     made.unique_headers = check_names(options.get("unique_headers"), "unique_headers")
-    made.tls = tls_options(options)
+    made.tls = tls_options(options, SERVER_TLS_OPTIONS)
     return made
 
 

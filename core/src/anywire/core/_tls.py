@@ -19,7 +19,7 @@ from errno import errorcode
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import ArgumentValueError
-from ._names import TLS_OPTIONS, https_name
+from ._names import SERVER_TLS_OPTIONS, TLS_OPTIONS, https_name
 from ._secure import SecureFeed
 
 if TYPE_CHECKING:
@@ -91,9 +91,10 @@ def client_feed(
 def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
     """The context of a listening server. Options and errors as :func:`client_context`; ``cert`` is needed.
 
-    With ``ca``, client certificates are asked for and verified; ``reject_unauthorized=False`` asks without insisting.
+    With ``ca`` or ``request_cert``, client certificates are asked for and verified; ``reject_unauthorized=False`` asks
+    without insisting on one, and ``request_cert=False`` does not ask.
     """
-    tls = _tls_only(options, options)
+    tls = _tls_only(options, options, SERVER_TLS_OPTIONS)
     if given := tls.get("ssl_context"):
         return given
     if "cert" not in tls:
@@ -101,17 +102,19 @@ def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
     return _make(ssl, tls, tempfile, server=True)
 
 
-def _tls_only(options: Mapping[str, Any], nested: Mapping[str, Any]) -> dict[str, Any]:
+def _tls_only(
+    options: Mapping[str, Any], nested: Mapping[str, Any], known: frozenset[str] = TLS_OPTIONS
+) -> dict[str, Any]:
     """The TLS options of `options`, over those of `nested`, where there can be no others.
 
     Raises:
         ArgumentValueError: `nested` has one that nobody would ever look at.
     """
     for name in nested:
-        if name not in TLS_OPTIONS:
+        if name not in known:
             raise _no_counterpart(name)
     given = {**nested, **{name: value for name, value in options.items() if value is not None}}
-    return {name: value for name, value in given.items() if name in TLS_OPTIONS and value is not None}
+    return {name: value for name, value in given.items() if name in known and value is not None}
 
 
 def _no_counterpart(name: str) -> ArgumentValueError:
@@ -160,8 +163,10 @@ def _make_inside(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: boo
             _load_authorities(context, text, "ca")
     insist = tls.get("reject_unauthorized", True)
     if server:
-        if "ca" in tls:
+        if tls.get("request_cert", "ca" in tls):
             context.verify_mode = ssl.CERT_REQUIRED if insist else ssl.CERT_OPTIONAL
+            if "ca" not in tls:
+                context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     elif not insist:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
