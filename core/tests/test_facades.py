@@ -23,7 +23,10 @@ FOLDER = Path(awaiting.__file__).parent.parent
 CLASSES = ["Agent", "Api", "ClientRequest", "IncomingMessage", "SecureAgent", "Server", "ServerResponse", "Socket"]
 """What users hold."""
 
-HANDED_IN = {"AwaitingPump", "Hold", "Listener", "Resolver", "Runtime", "SocketConnector", "Waiter"}
+HANDED_IN = {
+    "AwaitingPump", "Hold", "Listener", "Loop", "LoopPump", "LoopRuntime", "Parking", "Resolver", "Runtime",
+    "SocketConnector", "Waiter",
+}  # fmt: skip
 """What a backend hands in, in its colour's own shape."""
 
 COLOUR = {

@@ -172,9 +172,12 @@ class IncomingMessage(Emitter):
         """
         headers = self._headers
         if headers is _NOT_MADE:
-            connection: Any = self._connection
-            source = connection.server.options if self.req is None else self.req._options
-            headers = self._headers = join_fields(self.raw_headers, join_duplicates=source.join_duplicate_headers)
+            join = False  # an interim response belongs to no request yet
+            if self.req is not None:
+                join = self.req._options.join_duplicate_headers
+            elif not self._flags & IS_RESPONSE:
+                join = self._connection.server.options.join_duplicate_headers  # type: ignore[attr-defined]
+            headers = self._headers = join_fields(self.raw_headers, join_duplicates=join)
         return headers
 
     @property

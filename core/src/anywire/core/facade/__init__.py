@@ -29,8 +29,11 @@ from ._sockets import (
     to_addresses,
     wanted_family,
 )
+from ._watched_pump import READABLE, WRITABLE, WatchedPump
 
 __all__ = [
+    "READABLE",
+    "WRITABLE",
     "Api",
     "Deadline",
     "Deadlines",
@@ -38,6 +41,7 @@ __all__ = [
     "SecureFeed",
     "SocketPump",
     "SocketRuntime",
+    "WatchedPump",
     "adopt_socket",
     "connect_outcome",
     "enable_keep_alive",

@@ -10,6 +10,7 @@ from .._messages import FAIRNESS
 from ._api import Agent, Api, SecureAgent
 from ._client import ClientRequest
 from ._connector import Resolver, SocketConnector
+from ._loop import Loop, LoopPump, LoopRuntime, Parking
 from ._messages import IncomingMessage, ServerResponse
 from ._runtime import AwaitingPump, Hold, Listener, Runtime, Waiter
 from ._server import Server
@@ -24,6 +25,10 @@ __all__ = [
     "Hold",
     "IncomingMessage",
     "Listener",
+    "Loop",
+    "LoopPump",
+    "LoopRuntime",
+    "Parking",
     "Resolver",
     "Runtime",
     "SecureAgent",
