@@ -22,7 +22,7 @@ const LATER = new Set([
 const SERVER_ATTRIBUTES = new Set([
   'headersTimeout', 'httpAllowHalfOpen', 'keepAliveTimeout', 'maxConnections', 'maxHeadersCount', 'timeout',
 ]);
-const UNSET = new Set(['maxConnections', 'maxHeadersCount', 'timeout']); // not there before somebody sets them
+const UNSET = new Set(['maxConnections', 'maxHeadersCount', 'remoteAddress', 'timeout']); // not there before somebody sets them
 
 /** Something that Node 13.14 has no word for. */
 class NotInNode extends Error {}

@@ -31,9 +31,11 @@ function* serve(world, { program, peers }, application) {
   let flows = null;
   application.listen = function* listen(...args) {
     application.listen = () => { throw new Error('listens already'); };
-    server.listen(...(args.length ? args : [0, '127.0.0.1']));
-    yield rest('listen');
-    world.port = server.address().port;
+    if (!peers.length || !peers.every(({ peer }) => peer.steps.length && peer.steps[0].verb === 'inject')) {
+      server.listen(...(args.length ? args : [0, '127.0.0.1']));
+      yield rest('listen');
+      world.port = server.address().port;
+    }
     flows = peers.map(({ peer, fd }) => {
       const injected = peer.steps.length && peer.steps[0].verb === 'inject';
       const talk = injected ? peer.inject((end) => server.emit('connection', end)) : peer.connect(world.port, fd);

@@ -18,7 +18,7 @@ from anywire.core.facade.awaiting import Resolver, Server
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from anywire.core import Feed
     from anywire.core.facade.awaiting import Hold
@@ -63,7 +63,7 @@ class Runtime(Resolver):
         self._loop_ref = weakref.ref(loop)
         self.now = loop.time
         self.waiter = Waiter
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -131,17 +131,29 @@ class Runtime(Resolver):
 
     # ---------------------------------------------------------------- listening
 
-    async def listen(self, server: Server, options: Any) -> Listening:
-        loop = self._loop
-
+    def _door(self, server: Server) -> Callable[[Pump], None]:
         def accepted(pump: Pump) -> None:
             connection = server.admit(pump)
             if connection is not None:
-                task = loop.create_task(server.serve(connection))
-                connection.cancel = task.cancel
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                connection.cancel = self._keep(server.serve(connection)).cancel
 
+        return accepted
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def inject(self, server: Server, handle: socket.socket | Pump) -> None:
+        accepted, loop = self._door(server), self._loop
+        if isinstance(handle, Pump):
+            accepted(handle)
+        else:
+            self._keep(loop.create_connection(lambda: Pump(loop, accepted), sock=handle))
+
+    async def listen(self, server: Server, options: Any) -> Listening:
+        accepted, loop = self._door(server), self._loop
         sockets = listening_sockets(socket, os, options)
         name = options.path or sockets[0].getsockname()[:2]
         create = loop.create_unix_server if options.path is not None else loop.create_server

@@ -134,6 +134,10 @@ class Runtime(SocketConnector):
 
     # ---------------------------------------------------------------- listening
 
+    def inject(self, server: Server, handle: Any) -> None:
+        """Serve a connection that was not accepted here."""
+        begin(server, handle if isinstance(handle, Pump) else Pump(handle, NOBODY))
+
     def listen(self, server: Server, options: Any) -> Listening:
         """Accept in the hub; each connection is served by a greenlet of its own."""
         sockets = listening_sockets(native, os, options)
@@ -165,15 +169,17 @@ class Acceptor:
                 sock = self._runtime.accept(self._sock)
                 if sock is None:
                     return
-                self._begin(Pump(sock, NOBODY))
+                begin(self._server, Pump(sock, NOBODY))
         except OSError as error:
             # Out of descriptors or memory: the socket stays readable, so look again in a second.
             self._runtime.report("accept", error)
             self._watcher.stop()
             self._pause.start(self._watcher.start, self._accept)
 
-    def _begin(self, pump: Pump) -> None:
-        connection = self._server.admit(pump)
-        if connection is not None:
-            greenlet = gevent.spawn(self._server.serve, connection)
-            connection.cancel = lambda: greenlet.kill(block=False)
+
+def begin(server: Server, pump: Pump) -> None:
+    """Serve a connection in a greenlet of its own."""
+    connection = server.admit(pump)
+    if connection is not None:
+        greenlet = gevent.spawn(server.serve, connection)
+        connection.cancel = lambda: greenlet.kill(block=False)

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import tempfile
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -25,10 +26,10 @@ from ._clock import Clock
 from ._pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from types import TracebackType
 
-    from anywire.core import Feed
+    from anywire.core import Feed, ServerConnection
     from anywire.core.facade.awaiting import Hold, Server
 
 __all__ = ["Runtime", "current_runtime"]
@@ -137,16 +138,22 @@ class Listener(Listening):
                 await trio.sleep(0.1)
 
     def _admit(self, sock: socket.socket) -> None:
-        pump = Pump(sock, NOBODY, self._runtime.clock, self._nursery)
-        connection = self._server.admit(pump)
-        if connection is not None:
-            scope = trio.CancelScope()
-            connection.cancel = scope.cancel
-            self._nursery.start_soon(self._serve, connection, scope)
+        begin(self._server, Pump(sock, NOBODY, self._runtime.clock, self._nursery), self._nursery.start_soon)
 
-    async def _serve(self, connection: Any, scope: trio.CancelScope) -> None:
-        with scope:
-            await self._server.serve(connection)
+
+def begin(server: Server, pump: Pump, start: Callable[..., object]) -> None:
+    """Serve a connection in a task that `start` makes."""
+    connection = server.admit(pump)
+    if connection is not None:
+        scope = trio.CancelScope()
+        connection.cancel = scope.cancel
+        start(serve, server, connection, scope)
+
+
+async def serve(server: Server, connection: ServerConnection, scope: trio.CancelScope) -> None:
+    """Serve a connection, unless the scope is cancelled."""
+    with scope:
+        await server.serve(connection)
 
 
 class Runtime(SocketConnector):
@@ -195,11 +202,18 @@ class Runtime(SocketConnector):
                         nursery.start_soon(one, sock)
         return [(sock, connect_outcome(socket, sock)) for sock in decided]
 
+    def _start(self, server: Server) -> Callable[..., object]:
+        if server.scope is not None:
+            return server.scope.nursery.start_soon  # type: ignore[no-any-return]
+        return partial(spawn_system_task, context=contextvars.copy_context())
+
+    def inject(self, server: Server, handle: socket.socket | Pump) -> None:
+        nursery = None if server.scope is None else server.scope.nursery
+        pump = handle if isinstance(handle, Pump) else Pump(handle, NOBODY, self.clock, nursery)
+        begin(server, pump, self._start(server))
+
     async def listen(self, server: Server, options: Any) -> Listener:
         await checkpoint()
         listener = Listener(self, server, options)
-        if server.scope is not None:
-            server.scope.nursery.start_soon(listener.run)
-        else:
-            spawn_system_task(listener.run, context=contextvars.copy_context())
+        self._start(server)(listener.run)
         return listener

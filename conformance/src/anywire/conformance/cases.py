@@ -159,7 +159,7 @@ def _peers(document: Document, where: str) -> Iterable[list[Step]]:
 def _encrypted(steps: list[Step]) -> list[Step]:
     """The steps with TLS where it goes without saying: at once, unless the first thing said is ``bare`` or ``tls``."""
     at = 0
-    while at < len(steps) and steps[at].verb in ("connect", "signal", "wait"):
+    while at < len(steps) and steps[at].verb in ("connect", "inject", "refused", "signal", "sleep", "wait"):
         at += 1
     if at < len(steps) and steps[at].verb in ("bare", "tls"):
         return steps

@@ -196,7 +196,10 @@ class _Run:
         await settle(_enter(server))
         try:
             await application.perform(self.case.program.main, application.scope)
-            if self.case.peers and not self.peers:
+            if self.case.peers and all(steps[:1] == [Step("inject")] for steps in self.case.peers):
+                for steps in self.case.peers:
+                    self._start_peer(steps)
+            elif self.case.peers and not self.peers:
                 await listen()
             for peer in self.peers:
                 await settle(peer.done.wait())

@@ -302,8 +302,10 @@ def shaken(pump: Any, secure: SecureFeed) -> OSError | None:
     return secure.error
 
 
-def hand_over(pump: Any, feed: Feed) -> None:
-    """Feed `feed` from here on, through whatever TLS there is."""
+def hand_over(pump: Any, feed: Feed) -> Feed:
+    """Feed `feed` from here on, through whatever TLS there is. Returns what was fed before."""
     while isinstance(pump.feed, SecureFeed):
         pump = pump.feed
+    before: Feed = pump.feed
     pump.feed = feed
+    return before

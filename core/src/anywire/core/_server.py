@@ -17,8 +17,9 @@ from ._errors import AnywireError, tls_error
 from ._incoming import IncomingMessage
 from ._limits import Limits
 from ._options import check_timeout
+from ._raw import RawStream
 from ._response import ServerResponse
-from ._secure import SecureFeed, shaken
+from ._secure import SecureFeed, hand_over, shaken
 from ._serializer import canned_response
 from ._server_connection import ServerConnection
 from ._settings import SETTINGS
@@ -189,11 +190,13 @@ class Server(Emitter):
         """A connection over a transport that was accepted, behind TLS if that is spoken here."""
         connection = ServerConnection(self)
         connection.pump = pump
-        pump.feed = connection
+        before = hand_over(pump, connection)
         if self.context is not None:
             limit = self.headers_timeout
             connection.secure = SecureFeed(ssl, self.context, connection, server_side=True, limit=limit)
             connection.secure.attach(pump)
+        if isinstance(before, RawStream):  # of an upgraded connection: what was read is ours (SRV-5)
+            before.pour(connection.secure or connection)
         self.connections.add(connection)
         return connection
 

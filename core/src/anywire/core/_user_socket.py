@@ -168,6 +168,11 @@ class Socket(Emitter):
             raise StateError("This connection speaks HTTP; only upgraded ones can be used as a stream", code="EINVAL")
         return self._raw
 
+    def _give(self) -> Any:
+        """Give the pump away, for another connection that reads on where this stream was left."""
+        self._stream()
+        return self._pump
+
     def _release(self) -> Any:
         """Give the pump away, for another connection to be fed by it (a tunnel)."""
         raw = self._stream()

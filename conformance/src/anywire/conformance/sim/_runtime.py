@@ -138,6 +138,11 @@ class Runtime:
         hand_over(handle, feed)
         return handle
 
+    def inject(self, server: Server, handle: Pump) -> None:
+        connection = server.admit(handle)
+        if connection is not None:
+            connection.cancel = self.spawn(server.serve(connection))
+
     async def listen(self, server: Server, options: Any) -> Listening:
         if options.fd is not None or options.sock is not None:
             raise OSError(errno.ENOTSUP, "the sim has no descriptors")
@@ -147,9 +152,7 @@ class Runtime:
 
         def accept() -> None:
             while (pump := listener.accept()) is not None:
-                connection = server.admit(pump)
-                if connection is not None:
-                    connection.cancel = self.spawn(server.serve(connection))
+                self.inject(server, pump)
 
         listener.on_connection = accept
         return Listening(None, [listener.stop], options.path or (options.host or "::", port))

@@ -65,3 +65,11 @@ class Runtime(Protocol):
 
     def adopt(self, candidate: Any) -> Any:
         """What ``create_connection`` returned (a connected ``socket.socket``, …) as a handle."""
+
+    def inject(self, server: Any, handle: Any) -> None:
+        """Serve a handle as if it had been accepted: ``server.admit(pump)``, now or soon (SRV-5).
+
+        Args:
+            server: whose it is; it may be listening or not.
+            handle: from :meth:`adopt`, or the pump of an upgraded connection.
+        """

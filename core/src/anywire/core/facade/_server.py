@@ -7,11 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _server
+from .._emitter import Emitter
 from .._errors import AnywireError, ConnectionLost, StateError, listen_error
 from .._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from .._incoming import UPGRADED, IncomingMessage
 from .._server_options import listen_options
 from .._tls import server_context
+from .._user_socket import Socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from .._response import ServerResponse
     from .._server_connection import ServerConnection
     from .._server_options import ListenOptions, ServerOptions
-    from .._user_socket import Socket
     from ._runtime import Listener, Pump, Runtime
 
 __all__ = ["IDLE_GRACE", "SPECIAL", "Server"]
@@ -195,6 +196,31 @@ class Server(_server.Server):
             self._runtime().report("A listener raised while its connection was closed", error)
 
     # ---------------------------------------------------------------- one connection
+
+    _tell = Emitter.emit
+    """What the server itself says. From outside, to emit ``connection`` is to bring one."""
+
+    def emit(self, event: str, *args: Any) -> bool:
+        """Call listeners; or with ``connection`` have a connection served that no listener accepted (SRV-5).
+
+        Args:
+            event: ``connection``, or anything else.
+            *args: for ``connection``: a connected ``socket.socket``, such as one end of a ``socketpair()``, or
+                a :class:`Socket` that ``upgrade`` or ``connect`` handed out. It is the server's from now on.
+
+        Raises:
+            ArgumentTypeError: `args` is nothing of this kind.
+            StateError: a :class:`Socket` that still speaks HTTP.
+        """
+        if event != "connection" or len(args) != 1:
+            return super().emit(event, *args)
+        runtime: Runtime = self._runtime()
+        stream = args[0]
+        handle = stream._give() if isinstance(stream, Socket) else runtime.adopt(stream)
+        if self.secure and self.context is None:
+            self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
+        runtime.inject(self, handle)
+        return True
 
     def socket_for(self, connection: ServerConnection) -> Any:
         """The user-visible transport."""

@@ -144,7 +144,7 @@ class Server(_server.Server):
         try:
             if connection.secure is None or await self._shake_hands(connection, pump):
                 if self.listener_count("connection"):
-                    self.emit("connection", self.socket_for(connection))
+                    self._tell("connection", self.socket_for(connection))
                 await self._exchanges(connection, pump)
                 if not connection.switched:
                     await self._farewell(pump)

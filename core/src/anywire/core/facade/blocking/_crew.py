@@ -21,7 +21,7 @@ from ._roster import TICK, Roster, Timers
 from ._runtime import BlockingPump
 
 if TYPE_CHECKING:
-    from ._server import Server
+    from ._threads import CrewServer
 
 __all__ = ["Crew", "CrewPump", "Crewed", "Line"]
 
@@ -165,7 +165,8 @@ class Line(Post):
             pump.feed.handle_deadline(crew.runtime.now())
         if crew.server.step(self.connection):
             return pump.interest(), pump.feed.next_deadline(crew.runtime.now())
-        pump.post = None
+        if pump.post is self:  # else another connection has the transport by now (SRV-5)
+            pump.post = None
         crew.forget(self)
         return None
 
@@ -214,7 +215,7 @@ class Crew:
         max_workers: most threads besides the monitor.
     """
 
-    def __init__(self, runtime: Crewed, server: Server, sockets: list[Any], max_workers: int) -> None:
+    def __init__(self, runtime: Crewed, server: CrewServer, sockets: list[Any], max_workers: int) -> None:
         self.runtime = runtime
         self.server = server
         self._lock = runtime.threading.Lock()
@@ -234,6 +235,7 @@ class Crew:
         with self._lock:
             self._call_up()
         self._monitor = self._thread("anywire-monitor", self._oversee)
+        server.crew = self
 
     def _thread(self, name: str, work: Any, *args: Any) -> Any:
         thread = self.runtime.threading.Thread(target=work, args=args, name=name, daemon=True)
@@ -461,6 +463,7 @@ class Crew:
             if self._over:
                 return
             self._over = True
+            self.server.crew = None
             self._poller.wake()
             for worker in self._resting:
                 worker.gate.release()

@@ -189,7 +189,7 @@ class Server(_server.Server):
                 self.emit("client_error", error, self.socket_for(connection))
             return False
         if self.listener_count("connection"):
-            self.emit("connection", self.socket_for(connection))
+            self._tell("connection", self.socket_for(connection))
         return True
 
     def _exchanges(self, connection: ServerConnection, pump: Any) -> bool:
@@ -229,7 +229,7 @@ class Server(_server.Server):
         try:
             if request._flags & SPECIAL or request._first == "CONNECT":
                 event, args = self._special(connection, request, response)
-            self.emit(event, *args)
+            self._tell(event, *args)
         except Exception as error:
             self._handler_failed(connection, request, response, error)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..._agent import Agent as Policy
 from ..._lease import DONE
+from ..._pump import NOBODY
 from .._sockets import to_addresses, wanted_family
 from ._client import ClientRequest
 from ._server import Server
@@ -22,6 +23,7 @@ from ._sockets import SocketConnector
 if TYPE_CHECKING:
     from ..._plans import Address
     from .._connect import Connecting
+    from ._crew import Crew
 
 __all__ = ["CrewServer", "GuardedAgent", "GuardedRequest", "ThreadedConnector"]
 
@@ -90,17 +92,19 @@ class CrewServer(Server):
     """A server whose connections are served by a crew of threads.
 
     Attributes:
+        crew: those threads, while it listens.
         max_workers: most threads that serve its connections; default 128. Read by ``listen()``.
             Idle connections need none; a handler that waits has one to itself.
     """
 
-    __slots__ = ("_lock", "max_workers")
+    __slots__ = ("_lock", "crew", "max_workers")
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         runtime: Any = self._runtime()
         self._lock = runtime.threading.RLock()
         self.max_workers = 128
+        self.crew: Crew | None = None
 
     def _check_closed(self) -> None:
         with self._lock:
@@ -111,6 +115,14 @@ class ThreadedConnector(SocketConnector):
     """The parts of a runtime on threads that need the threading module and nothing else."""
 
     threading: ClassVar[Any]
+
+    def inject(self, server: Any, handle: Any) -> None:
+        """Serve a connection that was not accepted here, by the server's crew; without one, in a thread of its own."""
+        pump: Any = handle if isinstance(handle, self.pump_class) else self.pump_class(handle, NOBODY)
+        if server.crew is not None:
+            server.crew.admit(pump)
+        elif (connection := server.admit(pump)) is not None:
+            self.threading.Thread(target=server.serve, args=(connection,), daemon=True).start()
 
     def report(self, message: str, error: BaseException) -> None:
         """What ``threading.excepthook`` is told of a thread that dies."""
