@@ -276,6 +276,11 @@ class Connection:
     def message_consumed(self, message: IncomingMessage) -> None:
         """Overridden: the body of `message` was read to its end."""
 
+    @property
+    def joins_duplicates(self) -> bool:
+        """Overridden: what the server says of its requests (MOD-L3)."""
+        return False
+
     def user_socket(self) -> Any:
         """Overridden: the transport as listeners see it."""
         return self.socket

@@ -172,12 +172,8 @@ class IncomingMessage(Emitter):
         """
         headers = self._headers
         if headers is _NOT_MADE:
-            join = False  # an interim response belongs to no request yet
-            if self.req is not None:
-                join = self.req._options.join_duplicate_headers
-            elif not self._flags & IS_RESPONSE:
-                join = self._connection.server.options.join_duplicate_headers  # type: ignore[attr-defined]
-            headers = self._headers = join_fields(self.raw_headers, join_duplicates=join)
+            joins = self._connection.joins_duplicates if self.req is None else self.req._options.join_duplicate_headers
+            headers = self._headers = join_fields(self.raw_headers, join_duplicates=joins)
         return headers
 
     @property

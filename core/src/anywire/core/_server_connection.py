@@ -128,6 +128,11 @@ class ServerConnection(Connection):
         self._phase: str = _ACCEPT
         self._since: float | None = None
 
+    @property
+    def joins_duplicates(self) -> bool:
+        """See ``join_duplicate_headers`` of the server's options."""
+        return self.server.options.join_duplicate_headers
+
     def user_socket(self) -> Any:
         """The transport as listeners see it."""
         return self.server.socket_for(self)
