@@ -151,6 +151,13 @@ class LoopRuntime(SocketConnector):
                 loop.watch(sock, 0, _nothing)
         return [(sock, connect_outcome(self._socket, sock)) for sock in decided]
 
+    def inject(self, server: Server, handle: Any) -> None:
+        """Serve a connection in a task of its own: a socket, or the pump of an upgraded one."""
+        pump = handle if isinstance(handle, self.pump_class) else self.pump(handle, NOBODY)
+        connection = server.admit(pump)
+        if connection is not None:
+            connection.cancel = self.loop.spawn(server.serve(connection)).cancel
+
     async def listen(self, server: Server, options: Any) -> Listening:
         """Bind, and serve every connection in a task of its own."""
         sockets = listening_sockets(self._socket, self._os, options)
@@ -197,17 +204,11 @@ class _Door:
             for _ in range(ACCEPTS):
                 if self._closed or (sock := self._runtime.accept(self._sock)) is None:
                     return
-                self._admit(sock)
+                self._runtime.inject(self._server, sock)
         except OSError as error:  # out of descriptors or memory, until somebody has closed something
             self._runtime.report("Cannot accept", error)
             loop.watch(self._sock, 0, self._knock)
             loop.at(self._runtime.now() + ACCEPT_PAUSE, self._open)
-
-    def _admit(self, sock: Any) -> None:
-        pump = self._runtime.pump(sock, NOBODY)
-        connection = self._server.admit(pump)
-        if connection is not None:
-            connection.cancel = self._runtime.loop.spawn(self._server.serve(connection)).cancel
 
     def close(self) -> None:
         self._closed = True
