@@ -390,7 +390,7 @@ async def test_a_keep_alive_request_costs_no_task_and_no_timer(monkeypatch: pyte
         for connection in server.connections:
             connection.pump._loop = watched  # type: ignore[attr-defined]
         for pooled in agent.free_sockets.values():
-            pooled[0].connection.pump._loop = watched  # type: ignore[attr-defined]
+            pooled[0].connection.pump._loop = watched
         before = handlers
         # Not through the peer's streams: their own tasks and timers are not what is counted.
         for _ in range(20):
