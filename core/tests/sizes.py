@@ -21,8 +21,17 @@ MAX_CODE_LINES = 400
 MAX_FACADE_LINES = 600
 """Of a facade in total: from there on, generating one of the two would pay."""
 
-TRANSPORT = {"_connector.py", "_crew.py", "_loop.py", "_roster.py", "_sockets.py", "_threads.py"}
-"""Modules beside the facades that belong to backends: how sockets are opened, and who serves them on threads."""
+TRANSPORT = {
+    "_connector.py",
+    "_crew.py",
+    "_duplex.py",
+    "_loop.py",
+    "_opening.py",
+    "_roster.py",
+    "_sockets.py",
+    "_threads.py",
+}
+"""Modules beside the facades that are transport: how sockets are opened, streams carried, and who serves on threads."""
 
 
 @dataclass(slots=True)

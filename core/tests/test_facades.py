@@ -47,7 +47,7 @@ ONLY_BLOCKING = {
 OTHER_VALUES = {
     "Api.agent_class", "Api.request_class", "Api.secure_agent_class", "Api.server_class",  # each its own
     "ClientRequest.async_events", "Server.async_events",  # hooks are plain functions
-    "ClientRequest.message_class", "ClientRequest.socket_class",
+    "ClientRequest.duplex_class", "ClientRequest.message_class", "ClientRequest.socket_class",
     "Server.message_class", "Server.response_class", "Server.socket_class",
 }  # fmt: skip
 OTHER_RESULTS = {
@@ -55,6 +55,7 @@ OTHER_RESULTS = {
 }
 
 FAIR = "in awaiting runtimes every call may have to be a checkpoint (fairness)"
+SETTLED = "a stream's methods need not be coroutines there"
 DIFFERENT = {
     "ClientRequest._answer": FAIR,
     "ClientRequest._connect": "limits: cancellation there, Connecting here; create_connection may be awaited",
@@ -63,6 +64,11 @@ DIFFERENT = {
     "ClientRequest._queue": "threads: what was waited for may have happened before there was a waiter",
     "ClientRequest.response": "listeners may be awaited",
     "connect": "limits: Connecting",
+    "open_socket": "limits: Connecting",
+    "DuplexPump._carry_in": SETTLED,
+    "DuplexPump._carry_out": SETTLED,
+    "DuplexPump._close_stream": SETTLED,
+    "DuplexPump._spawn": "a coroutine that does not run has to be closed",
     "IncomingMessage.__next__": FAIR,
     "IncomingMessage.read": FAIR,
     "Server.__enter__": "structured tasks",

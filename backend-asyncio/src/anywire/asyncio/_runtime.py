@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER
-from anywire.core.facade import Listening, connect_outcome, hand_over, listening_sockets
+from anywire.core.facade import Listening, connect_outcome, listening_sockets
 from anywire.core.facade.awaiting import Resolver, Server
 
 from ._pump import Pump
@@ -74,6 +74,12 @@ class Runtime(Resolver):
     def report(self, message: str, error: BaseException) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error})
 
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> Callable[[], object]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task.cancel
+
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
         limit = asyncio.timeout(None if seconds == FOREVER else seconds)
         try:
@@ -115,18 +121,14 @@ class Runtime(Resolver):
                 timer.cancel()
         return [] if first is None else [(first, connect_outcome(socket, first))]
 
-    async def open(self, handle: socket.socket | Pump, feed: Feed) -> Pump:
-        loop = self._loop
-        if isinstance(handle, Pump):
-            pump = handle
-        else:
-            pump = Pump(loop)
-            try:
-                await loop.create_connection(lambda: pump, sock=handle)
-            except BaseException:
-                handle.close()
-                raise
-        hand_over(pump, feed)
+    async def open(self, handle: socket.socket, feed: Feed) -> Pump:
+        pump = Pump(self._loop)
+        pump.feed = feed
+        try:
+            await self._loop.create_connection(lambda: pump, sock=handle)
+        except BaseException:
+            handle.close()
+            raise
         return pump
 
     # ---------------------------------------------------------------- listening
@@ -135,22 +137,16 @@ class Runtime(Resolver):
         def accepted(pump: Pump) -> None:
             connection = server.admit(pump)
             if connection is not None:
-                connection.cancel = self._keep(server.serve(connection)).cancel
+                connection.cancel = self.spawn(server.serve(connection))
 
         return accepted
-
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     def inject(self, server: Server, handle: socket.socket | Pump) -> None:
         accepted, loop = self._door(server), self._loop
         if isinstance(handle, Pump):
             accepted(handle)
         else:
-            self._keep(loop.create_connection(lambda: Pump(loop, accepted), sock=handle))
+            self.spawn(loop.create_connection(lambda: Pump(loop, accepted), sock=handle))
 
     async def listen(self, server: Server, options: Any) -> Listening:
         accepted, loop = self._door(server), self._loop

@@ -94,6 +94,7 @@ class Runtime(SocketConnector):
     pump_class = Pump
     now = staticmethod(monotonic)
     sleep = staticmethod(gevent.sleep)
+    spawn = staticmethod(gevent.spawn)
     waiter = Waiter
 
     def __init__(self) -> None:

@@ -174,6 +174,15 @@ class Runtime(SocketConnector):
     def pump(self, sock: socket.socket, feed: Feed) -> Pump:
         return Pump(sock, feed, self.clock)
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        async def run() -> None:
+            with scope:
+                await work
+
+        scope = trio.CancelScope()
+        spawn_system_task(run)
+        return scope.cancel
+
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
         try:
             with trio.move_on_at(trio.current_time() + seconds) as scope:

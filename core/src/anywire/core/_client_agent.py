@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._agent import Agent
 from ._checks import (
@@ -95,16 +95,24 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
                 options[name] = check(options[name], name)
         Agent.__init__(self, keep_alive=keep_alive, **options)
         if create is not None:
-            self.create_connection = check_callable(create, "create_connection")
+            self.create_connection = check_callable(create, "create_connection")  # type: ignore[method-assign]
         self._own_options = any(name not in _POLICY for name in self.options)
 
     def get_name(self, options: Mapping[str, object]) -> str:
         """The pool's name for a set of connection options (AGT-13 to AGT-19)."""
         return https_name(options) if self.protocol == "https:" else http_name(options)
 
-    create_connection: Callable[[dict[str, Any]], Any] | None = None
-    """Overridable: called with the connection options for each new connection instead of
-    connecting (AGT-31). Returns a connected ``socket.socket``, an upgraded ``Socket``, or an awaitable of one."""
+    def create_connection(self, options: Any) -> Any:
+        """Open a connection for `options` (AGT-31). The facades do."""
+        raise NotImplementedError
+
+    own_connection: ClassVar[Any] = create_connection
+
+    @property
+    def connector(self) -> Callable[..., Any] | None:
+        """What was put in the place of :meth:`create_connection`, or None."""
+        create = self.create_connection
+        return None if getattr(create, "__func__", None) is type(self).own_connection else create
 
     def connection_options(self, options: RequestOptions) -> dict[str, Any]:
         """A request's connection options with the agent's own over them (AGT-8)."""

@@ -1,4 +1,4 @@
-"""What a request does to its socket, now or once there is one, and who may end it from outside."""
+"""What a request starts with, what it does to its socket, and who may end it from outside."""
 
 from __future__ import annotations
 
@@ -7,13 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 from ._checks import check_timeout
 from ._date import DateLine
+from ._header_store import HeaderStore
+from ._options import RequestOptions, authorization_header, check_host_value, host_header
+from ._outgoing import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._request import ClientRequest
 
-__all__ = ["date_line", "obey", "pools", "probe", "set_no_delay", "when_connected"]
+__all__ = ["date_line", "headers_of", "obey", "pools", "probe", "set_no_delay", "when_connected"]
+
+
+def headers_of(options: RequestOptions) -> tuple[list[tuple[str, Any]] | None, HeaderStore | None]:
+    """Either the list-form headers as they are, or a store with what is added to a mapping."""
+    headers = options.headers
+    if headers is not None and not hasattr(headers, "items"):
+        return list(pairs(headers)), None
+    store = HeaderStore()
+    if headers:
+        for name, value in headers.items():
+            store.set(name, value)
+    given = store.get("host")
+    if given is not None:
+        given = check_host_value(given)
+    if options.set_host and not given:
+        store.set("Host", host_header(options))
+    if options.auth and not store.has("authorization"):
+        store.set("Authorization", authorization_header(options.auth))
+    return None, store
 
 
 def date_line(request: ClientRequest) -> bytes:

@@ -28,12 +28,12 @@ from ._emitter import Emitter
 from ._errors import AnywireError, LocalError, StateError
 from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
-from ._header_store import HeaderStore, sent_once
+from ._header_store import sent_once
 from ._incoming import UPGRADED, IncomingMessage
-from ._knobs import date_line, obey, pools, probe, set_no_delay, when_connected
+from ._knobs import date_line, headers_of, obey, pools, probe, set_no_delay, when_connected
 from ._limits import Limits
-from ._options import RequestOptions, authorization_header, check_host_value, check_timeout, host_header, path_text
-from ._outgoing import UNRENDERED, OutgoingMessage, pairs
+from ._options import RequestOptions, check_timeout, path_text
+from ._outgoing import UNRENDERED, OutgoingMessage
 from ._serializer import render_request
 from ._settings import SETTINGS
 from ._state import BODY, DONE, FAIL, HALF, HEAD, IDLE, joint
@@ -105,7 +105,7 @@ class ClientRequest(OutgoingMessage):
         self.res: IncomingMessage | None = None
         self.reused_socket = False
         self.timeout = options.timeout
-        self._raw_fields, self._store = self._make_store(options)
+        self._raw_fields, self._store = headers_of(options)
         if options.signal is not None:
             obey(self, options.signal)
         if self._raw_fields is not None or (self._store is not None and self._store.has("expect")):
@@ -113,24 +113,6 @@ class ClientRequest(OutgoingMessage):
             self._render(self._early_length())
             self._sink.append(self._head)
             self._head = b""
-
-    def _make_store(self, options: RequestOptions) -> tuple[list[tuple[str, Any]] | None, HeaderStore | None]:
-        """Either the list-form headers as they are, or a store with what is added to a mapping."""
-        headers = options.headers
-        if headers is not None and not hasattr(headers, "items"):
-            return list(pairs(headers)), None
-        store = HeaderStore()
-        if headers:
-            for name, value in headers.items():
-                store.set(name, value)
-        given = store.get("host")
-        if given is not None:
-            given = check_host_value(given)
-        if options.set_host and not given:
-            store.set("Host", host_header(options))
-        if options.auth and not store.has("authorization"):
-            store.set("Authorization", authorization_header(options.auth))
-        return None, store
 
     def _kick(self) -> None:
         """Wake whoever waits on this request."""
@@ -362,6 +344,7 @@ class ClientRequest(OutgoingMessage):
                     self._switch(event)
                     return None
                 if status < 200 and status != 101:
+                    event.req = self
                     if status == 100:
                         self.emit("continue")
                     self.emit("information", event)

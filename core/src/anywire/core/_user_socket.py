@@ -29,7 +29,7 @@ class Socket(Emitter):
     leaves it to its agent, and ``agent_remove()``, which may also be emitted to take it away from the agent.
     """
 
-    __slots__ = ("_pump", "_raw", "connection", "encrypted", "server")
+    __slots__ = ("_pump", "_raw", "connection", "server")
 
     def __init__(self, connection: Connection, server: Any = None) -> None:
         super().__init__()
@@ -37,7 +37,6 @@ class Socket(Emitter):
         self.server = server
         self._pump: Any = connection.pump  # in the facade's colour
         self._raw: RawStream | None = None
-        self.encrypted = connection.secure is not None
 
     def __repr__(self) -> str:
         return f"<Socket {self._pump.info('sockname')} - {self._pump.info('peername')}>"
@@ -71,6 +70,11 @@ class Socket(Emitter):
         """Our port."""
         value = self._part("sockname", 1)
         return None if value is None else int(value)
+
+    @property
+    def encrypted(self) -> bool:
+        """TLS is spoken over it."""
+        return self.connection.secure is not None
 
     @property
     def ssl_object(self) -> Any:
@@ -173,11 +177,14 @@ class Socket(Emitter):
         self._stream()
         return self._pump
 
-    def _release(self) -> Any:
-        """Give the pump away, for another connection to be fed by it (a tunnel)."""
+    def _carry(self, connection: Connection) -> Any:
+        """Give the pump away, for `connection` to be fed by it; we are its socket from here on."""
         raw = self._stream()
         if raw.take() is not None:
             # SEC-26: a proxy that sends before we do would be speaking for the origin.
             self._pump.abort()
             raise ConnectionLost("bytes arrived on a tunnel before anything was sent", code="EPROTO")
+        self.connection = connection
+        self._raw = None
+        connection.socket = self
         return self._pump

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, Address, ArgumentTypeError, addresses_from_lookup
-from anywire.core.facade import Listening, hand_over
+from anywire.core.facade import Listening
 
 from ._kernel import Kernel, Parking, current
 from ._pump import Pump
@@ -135,7 +135,7 @@ class Runtime:
         return candidate
 
     async def open(self, handle: Pump, feed: Feed) -> Pump:
-        hand_over(handle, feed)
+        handle.feed = feed
         return handle
 
     def inject(self, server: Server, handle: Pump) -> None:

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from .._secure import SecureFeed, hand_over
+from .._secure import SecureFeed
 from .._settings import SETTINGS
 from ._api import Api
 from ._deadlines import Deadline, Deadlines
@@ -45,7 +45,6 @@ __all__ = [
     "adopt_socket",
     "connect_outcome",
     "enable_keep_alive",
-    "hand_over",
     "install",
     "listening_sockets",
     "numeric_addresses",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from .._client_agent import ClientAgent
+from .._errors import StateError
 from .._options import check_agent, request_arguments, request_options
 from .._server_options import server_arguments
 from .._settings import SETTINGS
@@ -27,6 +28,12 @@ class Agent(ClientAgent):
     """The parts of a facade's agent that never wait."""
 
     _bound: Any = None
+
+    @property
+    def _runtime(self) -> Any:
+        if self._bound is None:
+            raise StateError("this Agent has had no request yet, and cannot connect before", code="EINVAL")
+        return self._bound
 
     def add_request(self, request: Any, options: Any) -> None:
         """Decide about a new request (AGT-20)."""

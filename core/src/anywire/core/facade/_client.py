@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _request
 from .._client_connection import ClientConnection
-from .._errors import AnywireError, ConnectionLost, LocalError, StateError, tls_error
+from .._errors import ArgumentTypeError, ConnectionLost, LocalError, StateError, tls_error
 from .._failure import expired
 from .._knobs import probe
 from .._lease import DONE, OPEN, QUEUED
@@ -16,6 +16,7 @@ from .._outgoing import UNRENDERED
 from .._pump import FOREVER
 from .._secure import shaken
 from .._tls import client_feed
+from ._duplex import DuplexPump, is_duplex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ class ClientRequest(_request.ClientRequest):
 
     message_class: ClassVar[type[IncomingMessage]]
     socket_class: ClassVar[type[Socket]]
+    duplex_class: ClassVar[type[DuplexPump]]
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Any) -> None:
         self._runtime = runtime
@@ -84,7 +86,7 @@ class ClientRequest(_request.ClientRequest):
 
     def _interrupted(self, problem: BaseException) -> None:
         """A wait was cancelled: release everything, now, without another suspension (ASK-12)."""
-        if isinstance(problem, AnywireError):
+        if isinstance(problem, Exception):  # what create_connection or lookup raised, too (AGT-33)
             self._fail(problem)
         else:
             error = LocalError(f"cancelled in phase {self._phase()}", code="ABORT_ERR", phase=self._phase())
@@ -169,9 +171,17 @@ class ClientRequest(_request.ClientRequest):
             if self._error is not None:
                 raise self._error
             lease = self._lease
+            agent: Any = self._pool
+            if lease is None and self.agent is not None and agent is None:
+                raise self._fail(
+                    StateError(
+                        f"{type(self.agent).__name__}.add_request() gave the request no connection;"
+                        " it must hand it to add_request() of an Agent",
+                        code="ERR_HTTP_NO_CONNECTION",
+                    )
+                )
             if lease is None or lease.state in (OPEN, QUEUED):  # without an agent there is no lease (MOD-37)
                 return None
-            agent: Any = self._pool
             if lease.state == DONE:
                 raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
             connection: Any = lease.connection
@@ -235,11 +245,27 @@ class ClientRequest(_request.ClientRequest):
             name = server_name(options, self.get_header("host"))
             slot = None if agent is None or self._lease is None else agent.session_slot(self._lease.name)
             secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
-        return wanted, secure, options.create_connection if agent is None else agent.create_connection
+        return wanted, secure, options.create_connection if agent is None else agent.connector
 
-    def _handle(self, made: Any) -> Any:
-        """What ``create_connection`` returned, as a handle."""
-        return made._release() if isinstance(made, self.socket_class) else self._runtime.adopt(made)
+    def _handle(self, made: Any, connection: ClientConnection) -> Any:
+        """What ``create_connection`` returned, as a handle; that of a stream is its pump.
+
+        Raises:
+            ArgumentTypeError: no bytes can be carried over it.
+        """
+        if isinstance(made, self.socket_class):
+            return made._carry(connection)
+        if hasattr(made, "do_handshake"):
+            raise ArgumentTypeError(
+                "create_connection must return what TLS is not spoken over yet: return the plain socket and use an"
+                f" https agent. Received {type(made).__name__}"
+            )
+        try:
+            return self._runtime.adopt(made)
+        except ArgumentTypeError:
+            if not is_duplex(made):
+                raise
+            return self.duplex_class(self._runtime, made)
 
     def _connected(self, connection: ClientConnection) -> None:
         agent = self._pool

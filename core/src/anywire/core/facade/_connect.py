@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from .._errors import AnywireError, os_error
 from .._lease import OPEN
 from .._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
+from .._pump import FOREVER
+from .._secure import hand_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
+    from .._client_connection import ClientConnection
     from ._client import ClientRequest
     from ._runtime import Runtime
 
-__all__ = ["Connect", "Connecting", "CutShort", "connect_error"]
+__all__ = ["Connect", "Connecting", "CutShort", "Wanted", "connect_error", "ready"]
 
 
 class Connect:
@@ -111,12 +114,20 @@ def connect_error(error: OSError, wanted: dict[str, Any], *, resolving: bool = F
     return os_error(error, syscall="connect", address=address, port=wanted["port"], phase="connect")
 
 
+def ready(handle: Any, connection: ClientConnection) -> Any:
+    """The pump that feeds `connection`, if `handle` is one; None if it is to be opened."""
+    if not hasattr(handle, "feed"):
+        return None
+    hand_over(handle, connection)
+    return handle
+
+
 class CutShort(Exception):
     """Connecting is to stop: its time is up, or nobody wants it any more."""
 
 
 class Connecting:
-    """How long a call that blocks may go on connecting: until `due`, or until the request is given up.
+    """How long a call that blocks may go on connecting: until `due`, or until the request, if any, is given up.
 
     Attributes:
         due: when its limit is reached; ``inf`` for never.
@@ -125,16 +136,23 @@ class Connecting:
 
     __slots__ = ("_lease", "_pump", "_request", "due", "waiter")
 
-    def __init__(self, request: ClientRequest, due: float, waiter: Any) -> None:
+    def __init__(self, request: ClientRequest | None, due: float, waiter: Any) -> None:
         self._request = request
-        self._lease = request._lease
+        self._lease = None if request is None else request._lease
         self._pump: Any = None
         self.due = due
         self.waiter = waiter
 
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any], runtime: Any) -> Connecting:
+        """That of the request for which these are the options; if they do not say, nothing hurries."""
+        return wanted.connecting if isinstance(wanted, Wanted) else cls(None, FOREVER, runtime.waiter())
+
     @property
     def unwanted(self) -> bool:
         """The request was given up."""
+        if self._request is None:
+            return False
         return self._request._error is not None or (self._lease is not None and self._lease.state != OPEN)
 
     def check(self) -> None:
@@ -143,7 +161,7 @@ class Connecting:
         Raises:
             CutShort: no.
         """
-        if self.unwanted or self._request._now() >= self.due:
+        if self.unwanted or (self._request is not None and self._request._now() >= self.due):
             raise CutShort
 
     @contextmanager
@@ -162,3 +180,13 @@ class Connecting:
         pump = self._pump
         if pump is not None and self.unwanted:
             pump.abort()
+
+
+class Wanted(dict[str, Any]):
+    """Connection options for a ``create_connection`` that blocks; it may hand them to the one it replaces."""
+
+    __slots__ = ("connecting",)
+
+    def __init__(self, options: Mapping[str, Any], connecting: Connecting) -> None:
+        super().__init__(options)
+        self.connecting = connecting

@@ -163,8 +163,8 @@ def adopt_socket(socket: Any, candidate: Any) -> Any:
     """
     if not isinstance(candidate, socket.socket):
         raise ArgumentTypeError(
-            "create_connection must return a connected socket.socket or an upgraded Socket."
-            f" Received {type(candidate).__name__}"
+            "create_connection must return a connected socket.socket, a Socket, or a stream with receive(), send() and"
+            f" close(). Received {type(candidate).__name__}"
         )
     candidate.setblocking(False)
     return candidate

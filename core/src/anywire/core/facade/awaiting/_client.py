@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..._errors import AnywireError
-from ..._plans import Race
 from ..._pump import FOREVER
 from .. import _client
 from .._client import handshake
-from .._connect import Connect, connect_error
+from .._connect import connect_error, ready
 from .._turn import Turn
+from ._duplex import DuplexPump, settle
 from ._messages import IncomingMessage
+from ._opening import connect
 from ._runtime import Hold
 from ._socket import Socket
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..._client_connection import ClientConnection
-    from ._runtime import Runtime
 
 __all__ = ["ClientRequest"]
 
@@ -37,6 +37,7 @@ class ClientRequest(_client.ClientRequest):
     async_events: ClassVar[frozenset[str]] = frozenset({"upgrade", "connect"})
     message_class = IncomingMessage
     socket_class = Socket
+    duplex_class = DuplexPump
 
     # ---------------------------------------------------------------- sending
 
@@ -116,9 +117,7 @@ class ClientRequest(_client.ClientRequest):
         if self._switched is not None:
             listeners, args = self._hand_over()
             for listener in listeners:
-                result: Any = listener(*args)
-                if result is not None:
-                    await result
+                await settle(listener(*args))
             self.emit("close")
         return message
 
@@ -221,13 +220,12 @@ class ClientRequest(_client.ClientRequest):
     async def _connect(self, connection: ClientConnection) -> None:
         runtime = self._runtime
         wanted, secure, create = self._how_to_connect(connection)
-        if create is None:
-            handle = await connect(runtime, wanted)
-        else:
-            made: Any = create(wanted)
-            handle = self._handle(await made if hasattr(made, "__await__") else made)
         try:
-            connection.pump = pump = await runtime.open(handle, connection)
+            if create is None:
+                handle = await connect(runtime, wanted)
+            else:
+                handle = self._handle(await settle(create(wanted)), connection)
+            connection.pump = pump = ready(handle, connection) or await runtime.open(handle, connection)
         except OSError as error:
             raise connect_error(error, wanted) from error
         if secure is not None:
@@ -235,19 +233,3 @@ class ClientRequest(_client.ClientRequest):
                 while secure.shaking:
                     await pump.wait(FOREVER)
         self._connected(connection)
-
-
-async def connect(runtime: Runtime, wanted: dict[str, Any]) -> Any:
-    """Connect to what is `wanted`. Returns the handle. Raises ConnectError."""
-    with Connect(runtime, wanted) as plan:
-        while (step := plan.step) is not None:
-            try:
-                if isinstance(step, Race):
-                    answer: Any = await runtime.race(step.handles, step.seconds)
-                else:
-                    answer = await runtime.resolve(step.host, step.port, step.family, step.lookup)
-            except OSError as error:
-                plan.throw(error)
-            else:
-                plan.send(answer)
-    return plan.winner

@@ -11,7 +11,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from ..._plans import Address, addresses_from_lookup
-from ..._secure import hand_over
 from .._sockets import SocketRuntime, numeric_addresses, to_addresses, wanted_family
 
 if TYPE_CHECKING:
@@ -56,8 +55,5 @@ class SocketConnector(Resolver):
         """A pump for a connected socket."""
 
     async def open(self, handle: Any, feed: Feed) -> Any:
-        """Make a connected socket, or the pump of a tunnel, a pump for `feed`."""
-        if isinstance(handle, self._socket.socket):
-            return self.pump(handle, feed)
-        hand_over(handle, feed)
-        return handle
+        """Make a connected socket a pump for `feed`."""
+        return self.pump(handle, feed)

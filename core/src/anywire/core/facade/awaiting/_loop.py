@@ -121,6 +121,10 @@ class LoopRuntime(SocketConnector):
         """A new waiter."""
         return _Waiter(self.loop)
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Run `work` beside everything else. Returns what cancels it."""
+        return self.loop.spawn(work).cancel  # type: ignore[no-any-return]
+
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
         """Run `work` for at most `seconds`, or until ``hold.cancel()``; False if it was cut off."""
         steps = _Steps(work)
@@ -173,13 +177,20 @@ class _Waiter:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._parking = loop.parking()
-        self.wake = self._parking.wake
+        self._woken = False
+
+    def wake(self) -> None:
+        self._woken = True
+        self._parking.wake()
 
     async def wait(self, due: float) -> None:
-        timer = self._loop.at(due, self.wake) if due < FOREVER else None
+        parking = self._parking
+        timer = self._loop.at(due, parking.wake) if due < FOREVER else None
         try:
-            await self._parking
+            await parking
         finally:
+            if not self._woken:
+                self._parking = self._loop.parking()  # one is good for one suspension
             if timer is not None:
                 self._loop.forget(timer)
 

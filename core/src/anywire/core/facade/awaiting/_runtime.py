@@ -42,7 +42,7 @@ class Waiter(Protocol):
         """Wake the sleeper; idempotent."""
 
     async def wait(self, due: float) -> None:
-        """Sleep until woken or until `due`."""
+        """Sleep until woken or until `due`. May be called again: that `due` has passed wakes nobody."""
 
 
 class Hold:
@@ -71,6 +71,13 @@ class Runtime(_runtime.Runtime, Protocol):
         While it runs, ``hold.cancel`` cuts it off. Errors of `work` pass through.
         """
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Run `work`, which raises nothing, beside everything else. Returns what cancels it.
+
+        Raises:
+            RuntimeError: the loop is over.
+        """
+
     async def resolve(
         self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None
     ) -> list[Address]:
@@ -80,10 +87,7 @@ class Runtime(_runtime.Runtime, Protocol):
         """Wait for one of `handles` to be decided; ``[]`` when `seconds` ran out first."""
 
     async def open(self, handle: Any, feed: Feed) -> AwaitingPump:
-        """Make a connected handle a pump for `feed`. Owns the handle from now on.
-
-        The handle may be a pump, of a tunnel: then ``hand_over(handle, feed)``.
-        """
+        """Make a connected handle a pump for `feed`. Owns the handle from now on."""
 
     async def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""

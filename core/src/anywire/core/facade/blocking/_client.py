@@ -6,20 +6,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from ..._errors import AnywireError
-from ..._plans import Race
 from .. import _client
 from .._client import handshake
-from .._connect import Connect, Connecting, CutShort
+from .._connect import Connecting, CutShort, Wanted, connect_error, ready
 from .._messages import FAIRNESS
 from .._turn import Turn
+from ._duplex import DuplexPump
 from ._messages import IncomingMessage
+from ._opening import connect
 from ._socket import Socket
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ..._client_connection import ClientConnection
-    from ._runtime import Runtime
 
 __all__ = ["ClientRequest"]
 
@@ -34,6 +34,7 @@ class ClientRequest(_client.ClientRequest):
 
     message_class = IncomingMessage
     socket_class = Socket
+    duplex_class = DuplexPump
 
     # ---------------------------------------------------------------- sending
 
@@ -212,27 +213,18 @@ class ClientRequest(_client.ClientRequest):
 
     def _connect(self, connection: ClientConnection, connecting: Connecting) -> None:
         wanted, secure, create = self._how_to_connect(connection)
-        handle = connect(self._runtime, wanted, connecting) if create is None else self._handle(create(wanted))
-        connection.pump = pump = self._runtime.open(handle, connection)
+        runtime = self._runtime
+        try:
+            if create is None:
+                handle = connect(runtime, wanted, connecting)
+            else:
+                handle = self._handle(create(Wanted(wanted, connecting)), connection)
+            connection.pump = pump = ready(handle, connection) or runtime.open(handle, connection)
+        except OSError as error:
+            raise connect_error(error, wanted) from error
         if secure is not None:
             with handshake(pump, secure, wanted["host"]), connecting.waiting_on(pump):
                 while secure.shaking:
                     pump.wait(connecting.due)
                     connecting.check()
         self._connected(connection)
-
-
-def connect(runtime: Runtime, wanted: dict[str, Any], connecting: Connecting) -> Any:
-    """Connect to what is `wanted`. Returns the handle. Raises ConnectError, CutShort."""
-    with Connect(runtime, wanted) as plan:
-        while (step := plan.step) is not None:
-            try:
-                if isinstance(step, Race):
-                    answer: Any = runtime.race(step.handles, step.seconds, connecting)
-                else:
-                    answer = runtime.resolve(step.host, step.port, step.family, step.lookup, connecting)
-            except OSError as error:
-                plan.throw(error)
-            else:
-                plan.send(answer)
-    return plan.winner

@@ -45,6 +45,9 @@ class Runtime(_runtime.Runtime, Protocol):
     def waiter(self) -> Waiter:
         """A new waiter."""
 
+    def spawn(self, work: Callable[[], None]) -> object:
+        """Run `work`, which raises nothing, in a thread or greenlet of its own, which the end of the program ends."""
+
     def sleep(self, seconds: float) -> None:
         """Block for `seconds`."""
 
@@ -62,10 +65,7 @@ class Runtime(_runtime.Runtime, Protocol):
         """Wait for one of `handles` to be decided; ``[]`` when `seconds` ran out first."""
 
     def open(self, handle: Any, feed: Feed) -> BlockingPump:
-        """Make a connected handle a pump for `feed`. Owns the handle from now on.
-
-        The handle may be a pump, of a tunnel: then ``hand_over(handle, feed)``.
-        """
+        """Make a connected handle a pump for `feed`. Owns the handle from now on."""
 
     def listen(self, server: Server, options: Any) -> Listener:
         """Bind, and serve each connection that ``server.admit(pump)`` lets in, until stopped. Raises OSError.

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..._plans import Address, addresses_from_lookup
 from ..._pump import FOREVER
-from ..._secure import hand_over
 from .._sockets import SocketRuntime, connect_outcome, numeric_addresses
 
 if TYPE_CHECKING:
@@ -58,8 +57,5 @@ class SocketConnector(SocketRuntime):
                 return [(sock, connect_outcome(self._socket, sock)) for sock in ready]
 
     def open(self, handle: Any, feed: Feed) -> Any:
-        """Make a connected socket, or the pump of a tunnel, a pump for `feed`."""
-        if not isinstance(handle, self.pump_class):
-            return self.pump_class(handle, feed)
-        hand_over(handle, feed)
-        return handle
+        """Make a connected socket a pump for `feed`."""
+        return self.pump_class(handle, feed)

@@ -21,6 +21,8 @@ from ._server import Server
 from ._sockets import SocketConnector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..._plans import Address
     from .._connect import Connecting
     from ._crew import Crew
@@ -130,6 +132,12 @@ class ThreadedConnector(SocketConnector):
         threading = self.threading
         dead = threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
         threading.excepthook(dead)
+
+    def spawn(self, work: Callable[[], None]) -> object:
+        """A thread that the end of the program does not wait for."""
+        thread = self.threading.Thread(target=work, name="anywire", daemon=True)
+        thread.start()
+        return thread
 
     def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
         """Ask the system, in a thread: it cannot be told to hurry."""
