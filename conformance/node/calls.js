@@ -45,6 +45,14 @@ class Calls {
     return value;
   }
 
+  *call_emit(target, [event, ...args]) {
+    return target.emit(camel(event), ...args);
+  }
+
+  *call_listener_count(target, [event]) {
+    return target.listenerCount(camel(event));
+  }
+
   *call_set_global_agent(target, [agent]) {
     target.globalAgent = agent;
   }
