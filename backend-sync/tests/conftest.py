@@ -30,7 +30,7 @@ def _nothing_is_left() -> Iterator[None]:
     yield
     until(lambda: set(threading.enumerate()) <= threads)
     gc.collect()
-    # Sleepers are kept for the next one who sleeps, one for each thread that ever slept at the same time.
+    # Some sleepers are kept for the next one who sleeps.
     kept = {fd for each in _sleep._free for fd in (each.reader, each._writer)}
     assert descriptors() - before - kept == set()
 

@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from sync_kit import GET, OK, Job, Wire, counts, dial, peer, pool, port_of, serving, until, url_of
+from sync_kit import GET, OK, Job, Wire, counts, descriptors, dial, peer, pool, port_of, serving, until, url_of
 
 from anywire.core import AnywireError
-from anywire.sync import http
+from anywire.sync import _sleep, http
 
 Request = http.IncomingMessage
 Response = http.ServerResponse
@@ -213,3 +213,25 @@ def refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_a_burst_of_sleepers_costs_descriptors_for_a_while_only() -> None:
+    before = descriptors()
+    sleepers = [_sleep.borrow() for _ in range(100)]
+    for sleeper in sleepers:
+        _sleep.give_back(sleeper)
+    assert len(descriptors() - before) <= 2 * _sleep.KEPT
+
+
+def test_who_wakes_a_closed_sleeper_writes_to_nobody_else() -> None:
+    sleeper = _sleep.Sleeper()
+    sleeper.close()
+    reader, writer = os.pipe()  # the same numbers, most likely
+    try:
+        os.set_blocking(reader, False)
+        sleeper.wake()
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+    finally:
+        os.close(reader)
+        os.close(writer)

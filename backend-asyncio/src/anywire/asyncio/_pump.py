@@ -166,11 +166,7 @@ class Pump(asyncio.Protocol):
         self._timer = None
         self._armed = FOREVER
         now = self._loop.time()
-        try:
-            self.feed.handle_deadline(now)
-        except BaseException:  # a listener's: it ends its own connection, and nothing else (SEC-40)
-            self.abort()
-            raise
+        self.feed.handle_deadline(now)
         if self._waiters:
             self._wake()  # who waits arms again
         elif not self.closed and (deadline := self.feed.next_deadline(now)) < FOREVER:

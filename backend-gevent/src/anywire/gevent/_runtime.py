@@ -30,6 +30,9 @@ _runtimes: weakref.WeakKeyDictionary[Any, Runtime] = weakref.WeakKeyDictionary()
 ACCEPT = 64
 """Connections accepted in one turn of the loop."""
 
+PAUSE = 1.0
+"""Seconds without accepting, where descriptors or memory ran out."""
+
 
 def current_runtime() -> Runtime:
     """The runtime of this thread's hub."""
@@ -155,13 +158,14 @@ class Acceptor:
         self._sock = sock
         self._hub: Any = gevent.get_hub()
         self._watcher: Any = self._hub.loop.io(sock.fileno(), READABLE)
-        self._pause: Any = self._hub.loop.timer(1.0)
+        self._pause: Any = None
         self._watcher.start(self._accept)
 
     def stop(self) -> None:
         """Accept no more."""
         self._watcher.close()
-        self._pause.close()
+        if self._pause is not None:
+            self._pause.close()
         self._sock.close()
 
     def _accept(self) -> None:
@@ -172,10 +176,15 @@ class Acceptor:
                     return
                 begin(self._server, Pump(sock, NOBODY))
         except OSError as error:
-            # Out of descriptors or memory: the socket stays readable, so look again in a second.
+            # Out of descriptors or memory: the socket stays readable, so look again later.
             self._runtime.report("accept", error)
             self._watcher.stop()
-            self._pause.start(self._watcher.start, self._accept)
+            self._pause = self._hub.loop.timer(PAUSE)  # a new one: libev lets one that has run strike at once
+            self._pause.start(self._resume)
+
+    def _resume(self) -> None:
+        self._pause.close()
+        self._watcher.start(self._accept)
 
 
 def begin(server: Server, pump: Pump) -> None:

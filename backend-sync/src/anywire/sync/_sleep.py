@@ -1,7 +1,8 @@
 """How a thread sleeps: in a poll of its own that other threads can end. And what a fork leaves behind.
 
-``poll``, not ``select``, so descriptors above 1024 work. Sleepers are kept for the next
-one to use; who wakes one late wakes somebody for nothing, which is allowed everywhere.
+``poll``, not ``select``, so descriptors above 1024 work. Some sleepers are kept for the next
+one to use; who wakes one late wakes somebody for nothing, which is allowed everywhere, or
+nobody, if it was closed.
 
 A forked child has the parent's descriptors, but not its threads, and must never write
 to a socket of the parent's (ASK-10). So everything here belongs to a *generation*, and
@@ -12,14 +13,19 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from anywire.core import FOREVER
 
 __all__ = ["Sleeper", "borrow", "forked", "generation"]
+
+KEPT = 16
+"""Sleepers kept for later. Each has two descriptors, and a burst of busy threads is not to cost them for ever."""
 
 LONGEST = 86400.0
 """Seconds of one poll: more overflows."""
@@ -28,22 +34,22 @@ LONGEST = 86400.0
 class Sleeper:
     """A poll object, and a descriptor that ends its poll."""
 
-    __slots__ = ("_fds", "_poll", "_writer", "reader")
+    __slots__ = ("_fds", "_poll", "_writer", "lock", "reader")
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
+        self.lock = threading.Lock()
         self._fds: dict[int, int] = {}
         self._poll = select.poll()
         self._poll.register(self.reader, select.POLLIN)
 
     def wake(self) -> None:
-        """End the poll, or the next one. From any thread."""
-        try:
-            os.write(self._writer, b"!")
-        except BlockingIOError:
-            pass  # as awake as can be
+        """End the poll, or the next one. From any thread, and too late is no harm."""
+        with self.lock, suppress(BlockingIOError):  # as awake as can be
+            if self._writer >= 0:
+                os.write(self._writer, b"!")
 
     def sleep(self, due: float, wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """Sleep until a descriptor is ready for what is wanted, until `due`, or until woken.
@@ -73,8 +79,10 @@ class Sleeper:
 
     def close(self) -> None:
         """Close the descriptors."""
+        with self.lock:
+            writer, self._writer = self._writer, -1
         os.close(self.reader)
-        os.close(self._writer)
+        os.close(writer)
 
 
 _free: list[Sleeper] = []
@@ -93,7 +101,10 @@ def borrow() -> Sleeper:
 
 def give_back(sleeper: Sleeper) -> None:
     """It may be used again."""
-    _free.append(sleeper)
+    if len(_free) < KEPT:
+        _free.append(sleeper)
+    else:
+        sleeper.close()
 
 
 def generation() -> int:
@@ -104,6 +115,7 @@ def generation() -> int:
 def _begin_anew() -> None:
     _generation[0] += 1
     for sleeper in _free:
+        sleeper.lock = threading.Lock()  # who held it does not exist here
         sleeper.close()
     _free.clear()
     for each in list(forked):

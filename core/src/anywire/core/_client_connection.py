@@ -283,8 +283,7 @@ class ClientConnection(Connection):
         """When :meth:`handle_deadline` has something to do; ``inf`` for never."""
         return self._idle_deadline(now) if self.idle_timeout and not self._lost else FOREVER
 
-    def handle_deadline(self, now: float) -> None:
-        """Do what is due. A stale timer finds nothing due and does nothing."""
+    def _strike(self, now: float) -> None:
         if self._lost or now < self.next_deadline(now):
             return
         self._idle_struck()

@@ -311,6 +311,20 @@ class Connection:
             self._quiet_since = now
         return self._quiet_since + self.idle_timeout
 
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due. A stale timer finds nothing due and does nothing.
+
+        What a listener raises ends the connection, and nothing else (SEC-40).
+        """
+        try:
+            self._strike(now)
+        except BaseException:
+            self.pump.abort()
+            raise
+
+    def _strike(self, now: float) -> None:
+        raise NotImplementedError
+
     def _idle_struck(self) -> None:
         """Report once per silence: only traffic restarts the clock (SRV-48, CLI-87)."""
         self._quiet_since = FOREVER

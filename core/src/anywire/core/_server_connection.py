@@ -462,8 +462,7 @@ class ServerConnection(Connection):
             self._unsent = (self.requests, unsent, since)
         return unsent > 0 and now < since + STALLED
 
-    def handle_deadline(self, now: float) -> None:
-        """Do what is due. A stale timer finds nothing due and does nothing."""
+    def _strike(self, now: float) -> None:
         if self._lost or self.receiving == SWITCHED or now < self.next_deadline(now):
             return
         phase = self._phase

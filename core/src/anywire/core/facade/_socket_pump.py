@@ -115,22 +115,26 @@ class SocketPump:
         feed: Any = self.feed
         secure = isinstance(feed, SecureFeed)
         try:
-            data = self.sock.recv(READ) if secure else self.sock.recv(1, self.socket.MSG_PEEK)
-            if secure and data:  # only TLS can tell; what it finds waits for whoever parses
-                feed.decrypt(data)
-            if feed.pending if secure else data:
-                self.held = secure
-                return False
-            if secure and data:
+            for _ in range(RESCUE // READ):
+                data = self.sock.recv(READ) if secure else self.sock.recv(1, self.socket.MSG_PEEK)
+                if secure and data:  # only TLS can tell; what it finds waits for whoever parses
+                    feed.decrypt(data)
+                if feed.pending if secure else data:
+                    self.held = secure
+                    return False
+                if not data:
+                    self.ended = True
+                    feed.receive_eof()
+                    return True
                 feed.pass_on()
-                return bool(feed.ended)
-            self.ended = True
-            feed.receive_eof()
+                if feed.ended or feed.error is not None:
+                    return True
         except BlockingIOError:
             return False
         except OSError as error:
             self._lose(error)
-        return True
+            return True
+        return False
 
     def _tell_held(self) -> None:
         if self.held:

@@ -160,9 +160,13 @@ class Line(Post):
     def run(self, events: int) -> tuple[int, float] | None:
         """Take in what came, and run exchanges until there is nothing more to do."""
         pump, crew = self.pump, self.crew
-        pump.take_in(events)
-        if not events:
-            pump.feed.handle_deadline(crew.runtime.now())
+        try:
+            pump.take_in(events)
+            if not events:
+                pump.feed.handle_deadline(crew.runtime.now())
+        except BaseException as error:  # a listener's: it ends its own connection, and nothing else (SEC-40)
+            crew.runtime.report("Error in a listener", error)
+            pump.abort()
         if crew.server.step(self.connection):
             return pump.interest(), pump.feed.next_deadline(crew.runtime.now())
         if pump.post is self:  # else another connection has the transport by now (SRV-5)
