@@ -274,6 +274,7 @@ class Application extends Calls {
     if ('$pem' in value) return certificate(this.folder, value.$pem);
     if ('$subclass' in value) return this.subclass(value.$subclass);
     if ('$note' in value) return (...args) => this.log.add(this.noted(value.$note, args));
+    if ('$never' in value) return () => {};
     if ('$gives' in value) return () => scope.lookUp(value.$gives.split('.'));
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     if ('$path' in value) return this.world.path(value.$path, false);

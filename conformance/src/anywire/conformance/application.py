@@ -340,6 +340,8 @@ class Application:
             return self._subclass(value["$subclass"])
         if "$note" in value:
             return self._noting(value["$note"])
+        if "$never" in value:
+            return self.backend.hook(self._never)
         if "$gives" in value:
             return lambda *_: (scope or self.scope).look_up(tuple(value["$gives"].split(".")))
         if "$name" in value:
@@ -349,6 +351,9 @@ class Application:
         if "$file" in value:
             return self.backend.world.path(value["$file"], there=True)
         return {self._value(name): self._value(each, scope) for name, each in value.items()}
+
+    async def _never(self, *_: Any) -> None:
+        await settle(self.backend.flag().wait())
 
     def _named(self, operation: Operation, scope: Scope) -> dict[str, Any]:
         return {name: self._value(value, scope) for name, value in operation.named.items()}

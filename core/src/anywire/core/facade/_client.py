@@ -226,7 +226,7 @@ class ClientRequest(_request.ClientRequest):
         """The phase's own limit, or the idle timeout, which counts from the beginning (CLI-88, AGT-68)."""
         options = self._options
         timeout = self._pool.timeout if options.timeout is None and self._pool is not None else options.timeout
-        return options.connect_timeout or timeout
+        return options.connect_timeout or (None if self._timeout_seen else timeout)
 
     def _new_connection(self) -> ClientConnection:
         limits, lenient = self.parser_options()
@@ -273,14 +273,23 @@ class ClientRequest(_request.ClientRequest):
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout
 
-    def _cut_short(self, limit: float | None) -> Exception:
-        """Connecting ended without a connection: why."""
+    def _cut_short(self, limit: float | None) -> None:
+        """Connecting ended without a connection. Returns if that was told to `timeout` listeners: then we try again.
+
+        Raises:
+            AnywireError: why there will be none.
+        """
         lease = self._lease
         if self._error is not None:
-            return self._error
+            raise self._error
         if lease is not None and lease.error is not None:
-            return self._fail(lease.error)
-        return expired(self, "connect", limit)
+            raise self._fail(lease.error)
+        deadline = self._deadline
+        if self._options.connect_timeout or (deadline is not None and self._now() >= deadline):
+            raise expired(self, "connect", limit)
+        if self._timeout_seen or not self.listener_count("timeout"):
+            raise expired(self, "connect", limit)
+        self._timed_out()
 
     def _opened(self, connection: ClientConnection) -> bool:
         """We have a new connection. False if it is not ours any more: look again what was granted."""

@@ -192,7 +192,7 @@ class ClientRequest(_client.ClientRequest):
                     await self._queue()
                     continue
                 connection = await self._open()
-                if self._opened(connection):
+                if connection is not None and self._opened(connection):
                     break
             self._begin(connection)
         except BaseException as problem:
@@ -207,14 +207,18 @@ class ClientRequest(_client.ClientRequest):
                 await waiter.wait(self._look(due))
         self._check_queue(due)
 
-    async def _open(self) -> ClientConnection:
-        """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it."""
+    async def _open(self) -> ClientConnection | None:
+        """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it.
+
+        None: it took too long, and who listens for ``timeout`` wants it to go on (CLI-88).
+        """
         connection = self._new_connection()
         limit = self._connect_limit
         with self._woken_by(Hold()) as hold:
             done = await self._runtime.within(self._due(limit) - self._now(), self._connect(connection), hold)
-        if not done:
-            raise self._cut_short(limit)
+            if not done:
+                self._cut_short(limit)
+                return None
         return connection
 
     async def _connect(self, connection: ClientConnection) -> None:

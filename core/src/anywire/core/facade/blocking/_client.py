@@ -182,7 +182,7 @@ class ClientRequest(_client.ClientRequest):
                     self._queue()
                     continue
                 connection = self._open()
-                if self._opened(connection):
+                if connection is not None and self._opened(connection):
                     break
             self._begin(connection)
         except BaseException as problem:
@@ -198,17 +198,21 @@ class ClientRequest(_client.ClientRequest):
                 waiter.wait(self._look(due))
         self._check_queue(due)
 
-    def _open(self) -> ClientConnection:
-        """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it."""
+    def _open(self) -> ClientConnection | None:
+        """Resolve, connect, TLS. The new connection belongs to nobody yet; on any error nothing is left of it.
+
+        None: it took too long, and who listens for ``timeout`` wants it to go on (CLI-88).
+        """
         connection = self._new_connection()
         limit = self._connect_limit
         connecting = Connecting(self, self._due(limit), self._runtime.waiter())
-        try:
-            with self._woken_by(connecting):
+        with self._woken_by(connecting):
+            try:
                 connecting.check()
                 self._connect(connection, connecting)
-        except CutShort:
-            raise self._cut_short(limit) from None
+            except CutShort:
+                self._cut_short(limit)
+                return None
         return connection
 
     def _connect(self, connection: ClientConnection, connecting: Connecting) -> None:
