@@ -98,6 +98,8 @@ def main() -> None:
         expired = _certificate("expired", ISSUED["localhost"], key, issuer, datetime(2020, 1, 2, tzinfo=UTC))
         _write("expired", expired, key)
     key = Ed25519PrivateKey.generate()
+    chain = (FOLDER / "localhost.pem").read_bytes() + (FOLDER / "authority.pem").read_bytes()
+    (FOLDER / "chain.pem").write_bytes(chain)
     _write("self-signed", _certificate("self-signed", ISSUED["localhost"], key, ("self-signed", key)), key)
 
 

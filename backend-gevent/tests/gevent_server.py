@@ -84,25 +84,6 @@ def test_streaming_keeps_no_more_than_a_little() -> None:
     assert peak < 4 << 20
 
 
-def test_tls(certificates: Certificates) -> None:
-    with serving(hello, cert=certificates.cert, key=certificates.key) as server:
-        for _ in range(2):
-            with dial(port_of(server), tls=certificates.client_side()) as wire:
-                wire.send(GET)
-                assert wire.message()[1] == b"hello"
-                wire.send(CLOSE)
-                assert wire.rest().endswith(b"hello")
-        # Who speaks no TLS is sent away, and others are served meanwhile.
-        with dial(port_of(server)) as silent, dial(port_of(server)) as plain:
-            plain.send(GET * 100)
-            assert b"HTTP" not in plain.rest()
-            with dial(port_of(server), tls=certificates.client_side()) as wire:
-                wire.send(CLOSE)
-                assert wire.rest().endswith(b"hello")
-            server.close(0)
-            assert silent.rest() == b""
-
-
 def test_tls_big_bodies(certificates: Certificates) -> None:
     size = 8 << 20
     with (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sync_kit import OK, Certificates, Event, Job, Wire, counts, peer, pool, until
 
-from anywire.core import AnywireError, ConnectError, ConnectionLost, StateError, TimedOut, TLSError
+from anywire.core import AnywireError, ConnectError, ConnectionLost, StateError, TimedOut
 from anywire.sync import http, https
 
 
@@ -146,21 +146,6 @@ def test_streaming_keeps_no_more_than_a_little() -> None:
             tracemalloc.stop()
     assert got == count * len(piece)
     assert peak < 4 << 20
-
-
-def test_tls(certificates: Certificates) -> None:
-    with peer(always_ok, tls=certificates.server_side()) as made:
-        url = f"https://localhost:{made.port}/"
-        with https.Agent(keep_alive=True, ca=certificates.ca) as agent:
-            for number in range(3):
-                req = https.get(url, agent=agent)
-                with req as res:
-                    assert res.read() == b"ok"
-                    assert res.socket.encrypted
-                    assert res.socket.authorized
-                assert req.reused_socket == (number > 0)
-        with pytest.raises(TLSError):
-            https.get(url, agent=https.Agent()).response()  # an authority that nobody knows (SEC-42)
 
 
 def test_unix_socket(tmp_path: Path) -> None:
@@ -361,25 +346,6 @@ def test_upgrade_is_a_raw_stream_for_two_threads() -> None:
         assert sum(map(len, stream)) == size
         writing.join()
         stream.close()
-
-
-def test_connect_and_tls_through_the_tunnel(certificates: Certificates) -> None:
-    def script(wire: Wire) -> None:
-        assert wire.head().startswith(b"CONNECT origin:443 ")
-        wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        sock = certificates.server_side().wrap_socket(wire.sock.dup(), server_side=True)
-        inner = Wire(sock)
-        inner.head()
-        inner.send(OK)
-        inner.close()
-
-    def tunnel(options: Any) -> Any:
-        return http.request(made.url, method="CONNECT", path="origin:443", agent=http.Agent()).upgraded()[1]
-
-    with peer(script) as made:
-        agent = https.Agent(ca=certificates.ca, create_connection=tunnel)
-        with agent, https.get("https://localhost/", agent=agent) as res:
-            assert res.read() == b"ok"
 
 
 def test_create_connection_may_return_a_socket() -> None:

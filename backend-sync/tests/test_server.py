@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -82,23 +83,21 @@ def test_streaming_keeps_no_more_than_a_little() -> None:
     assert peak < 4 << 20
 
 
-def test_tls(certificates: Certificates) -> None:
-    with serving(hello, cert=certificates.cert, key=certificates.key) as server:
-        for _ in range(2):
+def test_mute_tls_clients_hold_no_thread(certificates: Certificates) -> None:
+    """ASK-24: more of them than there are threads, and others are served meanwhile."""
+
+    def setup(server: Any) -> None:
+        server.max_workers = 2
+
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(hello, setup=setup, cert=certificates.cert, key=certificates.key))
+        for _ in range(8):
+            stack.enter_context(dial(port_of(server))).send(b"\x16\x03\x01")
+        for _ in range(3):
             with dial(port_of(server), tls=certificates.client_side()) as wire:
-                wire.send(GET)
-                assert wire.message()[1] == b"hello"
                 wire.send(CLOSE)
                 assert wire.rest().endswith(b"hello")
-        # Who speaks no TLS is sent away, and others are served meanwhile.
-        with dial(port_of(server)) as silent, dial(port_of(server)) as plain:
-            plain.send(GET * 100)
-            assert b"HTTP" not in plain.rest()
-            with dial(port_of(server), tls=certificates.client_side()) as wire:
-                wire.send(CLOSE)
-                assert wire.rest().endswith(b"hello")
-            server.close(0)
-            assert silent.rest() == b""
+        until(lambda: len(server.connections) == 8)  # those that shake hands count, and those served are gone
 
 
 def test_tls_big_bodies(certificates: Certificates) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import trio
-from trio_peers import GET, Certificates, counts, dial, peer, pool, port_of, quiet, serving, until, url_of
+from trio_peers import GET, Certificates, dial, pool, port_of, quiet, serving, until, url_of
 
 from anywire.core import ConnectError, ConnectionLost
-from anywire.trio import http, https
+from anywire.trio import http
 from anywire.trio._clock import Clock
 
 
@@ -564,91 +564,6 @@ async def test_tls_echo_of_more_than_fits_anywhere(certificates: Certificates) -
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send)
             assert (await wire.message())[1] == body
-
-
-async def test_who_speaks_no_tls_is_sent_away_quietly(certificates: Certificates) -> None:
-    async with serving(hello, **secure(certificates)) as server:
-        async with dial(port_of(server)) as wire:
-            await wire.send(GET)
-            await wire.gone()
-        assert not server.connections
-
-
-async def test_a_handshake_that_stalls_ends_with_its_server_and_after_a_minute(
-    certificates: Certificates, clock: Any
-) -> None:
-    async with serving(hello, **secure(certificates)) as server:
-        async with dial(port_of(server)) as wire:
-            await trio.testing.wait_all_tasks_blocked()
-            clock.jump(59.0)
-            await trio.testing.wait_all_tasks_blocked()
-            clock.jump(2.0)
-            assert await wire.gone() == b""
-        async with dial(port_of(server)) as wire:
-            await trio.testing.wait_all_tasks_blocked()
-            await server.close(grace=0.0)
-            assert await wire.gone() == b""
-
-
-async def test_a_tls_client_of_ours_and_its_pool(certificates: Certificates) -> None:
-    async with serving(hello, **secure(certificates)) as server:
-        agent = https.Agent(keep_alive=True, ca=certificates.ca)
-        for reused in (False, True):
-            req = https.get(url_of(server), agent=agent)
-            async with req as res:
-                assert await res.read() == b"hello"
-            assert req.reused_socket is reused
-            assert req.socket.authorized
-        agent.destroy()
-        assert counts(agent) == (0, 0, 0, 0)
-
-
-async def test_a_pooled_tls_connection_that_the_server_closed_is_not_handed_out(certificates: Certificates) -> None:
-    """AGT-61. Session tickets came on it too, and those must not count."""
-
-    async def script(wire: Any) -> None:
-        await wire.head()
-        await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        if not wire.number:
-            await closing.wait()
-            return
-        await wire.gone()
-
-    closing = trio.Event()
-    async with peer(script, tls=certificates.server_side()) as there:
-        agent = https.Agent(keep_alive=True, ca=certificates.ca)
-        for _ in range(2):
-            async with https.get(f"https://127.0.0.1:{there.port}/", agent=agent, replay=False) as res:
-                assert await res.read() == b"ok"
-            closing.set()
-            await until(lambda: there.wires[0].sock.fileno() < 0)
-        assert len(there.wires) == 2
-        agent.destroy()
-
-
-async def test_a_certificate_that_nobody_vouches_for(certificates: Certificates) -> None:
-    """SEC-42."""
-    async with serving(hello, **secure(certificates)) as server:
-        agent = https.Agent()
-        with pytest.raises(ConnectError) as caught:
-            await https.get(url_of(server), agent=agent)
-        assert "certificate" in str(caught.value).lower()
-        assert counts(agent) == (0, 0, 0, 0)
-
-
-async def test_a_body_until_close_that_tls_did_not_end_is_truncated(certificates: Certificates) -> None:
-    """Decision 18: a FIN that anybody could have sent is not the end of a body."""
-
-    async def script(wire: Any) -> None:
-        await wire.head()
-        await wire.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart")
-
-    async with peer(script, tls=certificates.server_side()) as there:
-        req = https.get(f"https://127.0.0.1:{there.port}/", ca=certificates.ca, agent=False)
-        async with req as res:
-            with pytest.raises(ConnectionLost) as caught:
-                await res.read()
-        assert getattr(caught.value, "partial", None) == b"part"
 
 
 # -------------------------------------------------------------------- checkpoints

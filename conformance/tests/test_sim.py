@@ -519,6 +519,21 @@ def test_tls_over_the_network() -> None:
     assert len(sent) > 20000 and b"plain" not in sent
 
 
+def test_plain_exchanges_do_nothing_of_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ASK-40."""
+    monkeypatch.setattr("anywire.conformance.sim._runtime.Runtime.ssl", None)
+    monkeypatch.setattr("anywire.conformance.sim._runtime.Runtime.tempfile", None)
+
+    async def main() -> None:
+        async with http.create_server(echo) as server:
+            await server.listen(80, "127.0.0.1")
+            async with http.get("http://127.0.0.1/") as res:
+                assert res.status_code == 200
+                await res.read()
+
+    sim.run(main)
+
+
 def test_names_are_those_of_every_backend() -> None:
     """The same 17 names (MOD-1 to MOD-22); the backends themselves cannot be imported here."""
     assert sorted(http.__all__) == sorted(

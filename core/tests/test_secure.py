@@ -187,6 +187,34 @@ def test_what_is_held_is_not_lost(authority: trustme.CA) -> None:
     assert pair.inner[0].take() == b""
 
 
+def test_tls_answers_for_itself(authority: trustme.CA) -> None:
+    """RFC 8446 section 4.6.2: a server may ask for a certificate at any time; nobody else has anything to say then."""
+    asks, answers = both(authority)
+    authority.configure_trust(answers)
+    authority.issue_cert("client").configure_cert(asks)
+    answers.verify_mode = ssl.CERT_OPTIONAL
+    asks.post_handshake_auth = answers.post_handshake_auth = True
+    pair = Pair(authority, contexts=(asks, answers)).connected()
+
+    class Pump:
+        flushes = 0
+        feed = pair.inner[0]
+
+        def flush(self) -> None:
+            self.flushes += 1
+            pair.server.receive_data(pair.client.data_to_send())
+
+    pump = Pump()
+    pair.client.attach(pump)
+    assert not pair.server.ssl_object.getpeercert()
+    pair.server.ssl_object.verify_client_post_handshake()
+    pair.server.ssl_object.do_handshake()
+    pair.client.receive_data(pair.server.data_to_send())
+    assert pump.flushes == 1
+    assert pair.server.ssl_object.getpeercert()
+    assert pair.inner[0].take() is None and pair.inner[1].take() is None
+
+
 def test_tls_within_tls(authority: trustme.CA) -> None:
     """An https origin through an https proxy: both goodbyes are said, the inner one first."""
     outer = Pair(authority).connected()

@@ -256,7 +256,8 @@ class Step:
         verb: ``connect``, ``inject``, ``refused`` (how the connection is made, or not), ``send``, ``want`` (bytes),
             ``packet`` (bytes in one piece), ``eof``, ``reset``, ``close`` (what the peer does), ``end``, ``gone``,
             ``cut`` (what must come), ``wait``, ``signal``, ``sleep``; and of TLS: ``tls`` (begin), ``bare`` (do not),
-            ``has``, ``hello``, ``alert`` (what must come), ``fin``, ``goodbye``, ``raw``.
+            ``has``, ``hello``, ``alert`` (what must come), ``fin``, ``goodbye``, ``raw``,
+            ``ask``.
         data: for ``send``, ``want``, ``packet`` and ``raw``.
         flag: for ``wait`` and ``signal``; what of TLS, for ``has``; seconds, for ``sleep``.
         text: for ``tls`` its options, for ``has`` the value, as JSON.
@@ -277,7 +278,7 @@ _BYTES: Final = {">": "send", "<": "want", "<<": "packet"}
 LAST: Final = frozenset({"alert", "close", "cut", "end", "gone", "refused", "reset"})
 """Steps after which there is none that goes without saying."""
 
-_STEPS: Final = LAST | {"bare", "connect", "eof", "fin", "goodbye", "hello", "inject"}
+_STEPS: Final = LAST | {"ask", "bare", "connect", "eof", "fin", "goodbye", "hello", "inject"}
 
 
 def parse_peer(text: str, where: str) -> list[Step]:

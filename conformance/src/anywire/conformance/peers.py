@@ -143,7 +143,7 @@ class Talk:
                 raise _Mismatch(f"the application never signalled {step.flag!r}")
         elif verb == "sleep":
             await settle(self.world.sleep(float(step.flag)))
-        elif verb in ("tls", "has", "fin", "goodbye", "raw"):
+        elif verb in ("tls", "has", "fin", "goodbye", "raw", "ask"):
             await self._take_secure(step)
         elif verb == "alert":
             await _want_alert(stream, self.conversation)
@@ -158,6 +158,8 @@ class Talk:
             await stream.send_fin()
         elif step.verb == "goodbye":
             await stream.goodbye()
+        elif step.verb == "ask":
+            await stream.ask()
         elif step.verb == "raw":
             await stream.send_raw(step.data)
         elif step.verb == "has":

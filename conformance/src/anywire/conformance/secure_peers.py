@@ -50,6 +50,7 @@ class Contexts:
             if "ask" in options:
                 context.verify_mode = ssl.CERT_OPTIONAL
                 context.load_verify_locations(cadata=certificate(options["ask"]))
+                context.post_handshake_auth = bool(options.get("later"))
         else:
             context.check_hostname = bool(options.get("name", "localhost"))
             context.load_verify_locations(cadata=certificate("authority"))
@@ -118,6 +119,12 @@ class SecureStream:
 
         done = bool(await self._step(shake))
         return done and await self._flush()
+
+    async def ask(self) -> None:
+        """Ask for the client's certificate, after the handshake."""
+        self._tls.verify_client_post_handshake()
+        self._tls.do_handshake()
+        await self._flush()
 
     def agreed(self, what: str) -> Any:
         """What was agreed upon: ``alpn``, ``resumed``, ``server_name``, ``version``, ``client`` (whose certificate)."""

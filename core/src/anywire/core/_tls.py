@@ -174,6 +174,8 @@ def _make_inside(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: boo
         context.check_hostname = False
     if "cert" in tls:
         _load_chain(ssl, context, tls, tempfile)
+        if not server:
+            context.post_handshake_auth = True  # a server may ask only once it knows what for (RFC 8446 section 4.6.2)
     for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
         if name in tls:
             setattr(context, attribute, _version(ssl, tls[name], name))
