@@ -37,6 +37,15 @@ EXPECTED = {
         r"may I send 5000 bytes\?",
         "  413 at most 1000 bytes",
     ],
+    # One connection for two requests: the second waits for the first one's (AGT-20, AGT-50).
+    "embed_core": [
+        "/first may connect",
+        "/second waits",
+        r"""200 b"GET /first HTTP/1.1 with \['Host', 'h'\]" on a new connection""",
+        r"""200 b"GET /second HTTP/1.1 with \['Host', 'h'\]" on a used connection""",
+        "idle: 1",
+        "closed: 1 woken: 1",
+    ],
     "early_hints": [
         "103 Early Hints </style.css>; rel=preload; as=style",
         "200 OK b'<link rel=stylesheet href=/style.css>'",
