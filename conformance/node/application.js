@@ -40,6 +40,10 @@ function sink() {
   return Object.assign(made, { text: '' });
 }
 
+function unresolved(host, asked, callback) {
+  process.nextTick(callback, Object.assign(new Error(`nobody is called ${host}`), { code: 'ENOTFOUND' }));
+}
+
 class Scope {
   constructor(names, labels) {
     this.names = names;
@@ -275,6 +279,7 @@ class Application extends Calls {
     if ('$subclass' in value) return this.subclass(value.$subclass);
     if ('$note' in value) return (...args) => this.log.add(this.noted(value.$note, args));
     if ('$never' in value) return () => {};
+    if ('$unresolved' in value) return unresolved;
     if ('$gives' in value) return () => scope.lookUp(value.$gives.split('.'));
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     if ('$path' in value) return this.world.path(value.$path, false);

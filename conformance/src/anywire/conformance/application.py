@@ -18,7 +18,7 @@ from .folders import certificate
 from .language import Operation, Program, Section
 from .observing import Log, describe_error, describe_event, shown
 from .peers import Signals
-from .things import Aborter, GivenError, Sink
+from .things import Aborter, GivenError, Sink, unresolved
 
 __all__ = ["HOOKS", "Application", "Scope"]
 
@@ -342,6 +342,8 @@ class Application:
             return self._noting(value["$note"])
         if "$never" in value:
             return self.backend.hook(self._never)
+        if "$unresolved" in value:
+            return unresolved
         if "$gives" in value:
             return lambda *_: (scope or self.scope).look_up(tuple(value["$gives"].split(".")))
         if "$name" in value:

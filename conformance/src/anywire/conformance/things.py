@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from typing import NoReturn
 
-__all__ = ["Aborter", "GivenError", "Sink"]
+__all__ = ["Aborter", "GivenError", "Sink", "unresolved"]
 
 
 class GivenError(Exception):
@@ -47,3 +49,8 @@ class Sink:
 
     def end(self) -> None:
         """Nothing more comes."""
+
+
+def unresolved(host: str, options: object) -> NoReturn:
+    """``{"$unresolved": true}``: a ``lookup`` that says there is no such host, as the resolver of the system would."""
+    raise socket.gaierror(socket.EAI_NONAME, f"nobody is called {host}")
