@@ -47,9 +47,8 @@ class Sleeper:
 
     def wake(self) -> None:
         """End the poll, or the next one. From any thread, and too late is no harm."""
-        with self.lock, suppress(BlockingIOError):  # as awake as can be
-            if self._writer >= 0:
-                os.write(self._writer, b"!")
+        with self.lock, suppress(OSError):  # as awake as can be, or closed
+            os.write(self._writer, b"!")
 
     def sleep(self, due: float, wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """Sleep until a descriptor is ready for what is wanted, until `due`, or until woken.
@@ -66,12 +65,10 @@ class Sleeper:
             self._fds = fds
         timeout = None if due == FOREVER else max(0.0, min(due - monotonic(), LONGEST) * 1000.0)
         ready = self._poll.poll(timeout)
-        for index, (fd, _) in enumerate(ready):
-            if fd == self.reader:
-                self.drain()
-                del ready[index]
-                break
-        return ready
+        found = [each for each in ready if each[0] != self.reader]
+        if len(found) < len(ready):
+            self.drain()
+        return found
 
     def drain(self) -> None:
         """Forget that it was woken."""
@@ -122,5 +119,4 @@ def _begin_anew() -> None:
         each.forked()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_begin_anew)
