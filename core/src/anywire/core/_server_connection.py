@@ -319,6 +319,15 @@ class ServerConnection(Connection):
         """The next event waits for whoever holds the response."""
         return self.exchanging and not self._lost and self.error is None
 
+    def left_pending(self) -> bool:
+        """The handler has returned: is its exchange pending still?
+
+        A FIN that came before there was an exchange to give up is noticed now (SRV-27).
+        """
+        if self.eof:
+            self.notice()
+        return self.pending
+
     @property
     def unanswered(self) -> bool:
         """As :attr:`exchanging`; also if the rest of the request will never come, and nobody was told yet."""

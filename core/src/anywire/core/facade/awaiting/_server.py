@@ -180,7 +180,7 @@ class Server(_server.Server):
                     continue  # answered, and ready for the next
                 if connection.switched:
                     return
-                while connection.pending:
+                while connection.left_pending():
                     connection.parked = True
                     await pump.wait(FOREVER)
                 connection.parked = False

@@ -213,7 +213,7 @@ class Server(_server.Server):
                     continue  # answered, and ready for the next
                 if connection.switched:
                     return True
-                if connection.pending:
+                if connection.left_pending():
                     return False
             elif event is CLOSED_EVENT:
                 return True
