@@ -4,11 +4,12 @@
 // What waits in Python is carried out at once here, and the flow goes on when everything that follows from it has
 // happened (see world.js).
 
-const { Writable } = require('stream');
-const { Calls } = require('./calls');
+const net = require('net');
+const { Calls, rest } = require('./calls');
 const { NotInNode, SERVER_ATTRIBUTES, camel, options, read, write } = require('./names');
 const { describeError, describeEvent, shown } = require('./observing');
 const { certificate } = require('./secure');
+const { Stream, sink, unresolved } = require('./things');
 
 const HOOKS = new Set(['request', 'check_continue', 'check_expectation', 'connect', 'upgrade', 'client_error']);
 const SWITCHES = new Set(['connect', 'upgrade']);
@@ -30,20 +31,6 @@ const ARGUMENTS = {
 const GLOBAL_AGENTS = new Map(); // what each module began with
 const GIVEN = Symbol('given'); // marks a mapping of options that is passed as it is
 const ADDRESS = ['host', 'hostname', 'port', 'socket_path', 'create_connection'];
-function sink() {
-  const made = new Writable({
-    write(data, encoding, done) {
-      this.text += data.toString('latin1');
-      done();
-    },
-  });
-  return Object.assign(made, { text: '' });
-}
-
-function unresolved(host, asked, callback) {
-  process.nextTick(callback, Object.assign(new Error(`nobody is called ${host}`), { code: 'ENOTFOUND' }));
-}
-
 class Scope {
   constructor(names, labels) {
     this.names = names;
@@ -62,6 +49,15 @@ class Scope {
   label(path) {
     return [this.labels[path[0]] || path[0], ...path.slice(1)].join('.');
   }
+}
+
+/** Carry out what may not wait. */
+function atOnce(flow) {
+  let step = flow.next();
+  for (; !step.done; step = flow.next()) {
+    if (!step.value.poll()) throw new Error(`${step.value.what} waits where nothing may wait`);
+  }
+  return step.value;
 }
 
 class Application extends Calls {
@@ -86,7 +82,8 @@ class Application extends Calls {
     this.dispatched = 0;
     this.handling = 0;
     this.listen = null;
-    const sections = [program.main, ...program.hooks, ...program.observers, ...Object.values(program.tasks)];
+    const beside = [...Object.values(program.tasks), ...Object.values(program.functions || {})];
+    const sections = [program.main, ...program.hooks, ...program.observers, ...beside];
     const operations = sections.flatMap((section) => section.operations);
     const paths = operations.map(({ path }) => path);
     this.answered = new Set(paths.filter((path) => path[1] === 'response' || path[1] === 'res').map((path) => path[0]));
@@ -103,6 +100,7 @@ class Application extends Calls {
       const next = section.operations[index + 1];
       operation.noted = next !== undefined && next.verb === 'note'; // which stands in its callback
       if (operation.verb !== 'watch') this.attachPending();
+      if (operation.verb === 'return') return this.value(operation.args[0], scope);
       const text = this.relabelled(operation, scope);
       let value;
       try {
@@ -126,6 +124,7 @@ class Application extends Calls {
       }
     }
     this.attachPending();
+    return undefined;
   }
 
   attachPending() {
@@ -141,7 +140,14 @@ class Application extends Calls {
 
   *evaluate(operation, scope) {
     const { verb, path, args, name } = operation;
-    if (verb === 'read') return scope.lookUp(path);
+    if (verb === 'read') {
+      const found = scope.lookUp(path);
+      if (name) {
+        this.name(name, found, scope);
+        this.observeMade(name, found);
+      }
+      return found;
+    }
     if (verb === 'set') {
       write(scope.lookUp(path.slice(0, -1)), path[path.length - 1], this.value(args[0], scope));
       return undefined;
@@ -166,8 +172,31 @@ class Application extends Calls {
       const given = options(this.value(args[0]), () => {});
       return this.name(name, new this.modules.http.ServerResponse(given), scope);
     }
+    if (verb === 'throw') throw this.value(args[0], scope);
+    if (verb === 'connect') {
+      const agent = path.length ? scope.lookUp(path) : null;
+      const own = agent && Object.getPrototypeOf(agent).createConnection;
+      const made = agent ? own.call(agent, scope.lookUp(['options'])) : net.connect(this.world.port, '127.0.0.1');
+      this.name(name, made, scope);
+      yield rest(operation.text);
+      return made;
+    }
+    if (verb === 'duplex') return this.name(name, new Stream(net.connect(this.world.port, '127.0.0.1'), this.log, name), scope);
+    if (verb === 'delegate') {
+      const agent = args[0] && scope.lookUp([args[0]]);
+      const { log } = this;
+      return this.name(name, {
+        addRequest(request, given) {
+          log.add(`${name} add_request ${request.method} ${request.path}`);
+          if (agent) agent.addRequest(request, given);
+        },
+      }, scope);
+    }
     const label = scope.label(path);
-    if (verb === 'watch') {
+    if (verb === 'same') {
+      const other = args[0].split('.');
+      this.log.add(`${label} is ${scope.lookUp(path) === scope.lookUp(other) ? '' : 'not '}${scope.label(other)}`);
+    } else if (verb === 'watch') {
       for (const event of args) this.whenThere(path, scope, (target) => this.watch(target, label, event));
     } else if (verb === 'until') {
       const start = [label, ...args].join(' ');
@@ -281,10 +310,32 @@ class Application extends Calls {
     if ('$never' in value) return () => {};
     if ('$unresolved' in value) return unresolved;
     if ('$gives' in value) return () => scope.lookUp(value.$gives.split('.'));
+    if ('$function' in value) return this.function(this.program.functions[value.$function]);
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     if ('$path' in value) return this.world.path(value.$path, false);
     if ('$file' in value) return this.world.path(value.$file, true);
     return this.named(value, scope);
+  }
+
+  /** What a section is to whoever calls it: an `async` one tells its callback. */
+  function({ kind, words, operations }) {
+    const inside = (args) => this.scope.inner(Object.fromEntries(words.slice(1).map((name, index) => [name, args[index]])), {});
+    if (kind === 'function') return (...args) => atOnce(this.perform({ operations }, inside(args)));
+    return (...args) => {
+      const callback = args.pop();
+      const self = this;
+      const flow = (function* call() {
+        let value;
+        try {
+          value = yield* self.perform({ operations }, inside(args));
+        } catch (error) {
+          callback(error);
+          return;
+        }
+        callback(null, value, 4); // of a lookup: the family
+      }());
+      this.world.start(words[0], false, flow, { now: true });
+    };
   }
 
   subclass(name) {
@@ -369,9 +420,7 @@ class Application extends Calls {
         this.world.start(`on ${section.words.join(' ')}`, false, flow, { now: true });
         return;
       }
-      for (let step = flow.next(); !step.done; step = flow.next()) {
-        if (!step.value.poll()) throw new Error(`${step.value.what} waits where nothing may wait`);
-      }
+      atOnce(flow);
     });
   }
 

@@ -6,22 +6,23 @@ import os
 import ssl
 import tempfile
 import weakref
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.socket
-from anywire.core import FOREVER, NOBODY, Address
-from anywire.core.facade import Listening, listening_sockets, to_addresses, wanted_family
+from anywire.core import FOREVER, NOBODY
+from anywire.core.facade import Listening, listening_sockets
 from anywire.core.facade.blocking import SocketConnector
 
 from ._native import native
 from ._pump import READABLE, WRITABLE, Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from anywire.core.facade.blocking import Connecting, Server
+    from anywire.core.facade.blocking import Server
 
 __all__ = ["Runtime", "current_runtime"]
 
@@ -97,7 +98,7 @@ class Runtime(SocketConnector):
     pump_class = Pump
     now = staticmethod(monotonic)
     sleep = staticmethod(gevent.sleep)
-    spawn = staticmethod(gevent.spawn)
+    getaddrinfo = staticmethod(gevent.socket.getaddrinfo)  # not the module's: it asks gevent's resolver
     waiter = Waiter
 
     def __init__(self) -> None:
@@ -107,6 +108,10 @@ class Runtime(SocketConnector):
         """Print it, as gevent does for a greenlet that dies."""
         gevent.get_hub().handle_error(message, type(error), error, error.__traceback__)
 
+    def spawn(self, work: Callable[[], None]) -> Callable[[], object]:
+        """Run `work` in a greenlet. Returns what kills it, without waiting for that."""
+        return partial(gevent.spawn(work).kill, block=False)
+
     # ---------------------------------------------------------------- connecting
 
     def adopt(self, candidate: Any) -> Any:
@@ -114,27 +119,6 @@ class Runtime(SocketConnector):
         if isinstance(candidate, gevent.socket.socket):
             candidate = native.socket(fileno=candidate.detach())
         return super().adopt(candidate)
-
-    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
-        """Ask gevent's resolver."""
-
-        def ask() -> Any:
-            try:
-                return gevent.socket.getaddrinfo(host, port, wanted_family(native, family), native.SOCK_STREAM)
-            except OSError as error:
-                return error
-
-        asking = gevent.spawn(ask)
-        asking.rawlink(lambda _: connecting.waiter.wake())
-        try:
-            while not asking.ready():
-                connecting.waiter.wait(connecting.due)
-                connecting.check()
-        finally:
-            asking.kill(block=False)
-        if isinstance(asking.value, OSError):
-            raise asking.value
-        return to_addresses(asking.value)
 
     # ---------------------------------------------------------------- listening
 

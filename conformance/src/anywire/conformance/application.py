@@ -6,7 +6,9 @@ the names of the moment mean: the objects that were made, and in a handler its `
 
 from __future__ import annotations
 
+import gc
 import socket
+import warnings
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from .folders import certificate
 from .language import Operation, Program, Section
 from .observing import Log, describe_error, describe_event, shown
 from .peers import Signals
-from .things import Aborter, GivenError, Sink, unresolved
+from .things import Aborter, Delegate, GivenError, Sink, unresolved
 
 __all__ = ["HOOKS", "Application", "Scope"]
 
@@ -80,7 +82,7 @@ class Scope:
             raise ScenarioError(f"nothing is called {path[0]!r} here; there are {', '.join(sorted(self.names))}")
         value = self.names[path[0]]
         for name in path[1:]:
-            value = getattr(value, name)
+            value = value[name] if isinstance(value, dict) else getattr(value, name)
         return value
 
     def label(self, path: tuple[str, ...]) -> str:
@@ -119,15 +121,18 @@ class Application:
 
     # ---------------------------------------------------------------- operations
 
-    async def perform(self, section: Section, scope: Scope) -> None:
-        """Carry out the operations of a section, one after the other.
+    async def perform(self, section: Section, scope: Scope) -> Any:
+        """Carry out the operations of a section, one after the other. Returns what it says.
 
         What ``on`` sections say about an object begins after the ``watch`` lines that follow its making.
         """
         for operation in section.operations:
             if self._pending and operation.verb != "watch":
                 self._attach_pending()
+            if operation.verb == "return":
+                return self._value(operation.args[0], scope)
             text = _relabelled(operation, scope)
+            value = None  # of the operation before: nothing may be held for its sake
             try:
                 value = await self._evaluate(operation, scope)
             except ScenarioError:
@@ -154,6 +159,9 @@ class Application:
         if verb in ("call", "read"):
             target = scope.look_up(operation.path)
             if verb == "read":
+                if operation.name:
+                    self._name(operation.name, target, scope)
+                    self._observe_made(operation.name, target)
                 return target
             args = [self._value(each, scope) for each in operation.args]
             if operation.path[-1] == "emit" and args[0] in HOOKS and len(operation.path) == 2:
@@ -272,6 +280,45 @@ class Application:
     async def _do_leave(self, operation: Operation, scope: Scope) -> None:
         await settle(leave(scope.look_up(operation.path)))
 
+    async def _do_same(self, operation: Operation, scope: Scope) -> None:
+        other = tuple(operation.args[0].split("."))
+        one = scope.look_up(operation.path) is scope.look_up(other)
+        self.log.add(f"{scope.label(operation.path)} is {'' if one else 'not '}{scope.label(other)}")
+
+    async def _do_connect(self, operation: Operation, scope: Scope) -> None:
+        if operation.path:
+            agent = scope.look_up(operation.path)
+            made = type(agent).create_connection(agent, scope.look_up(("options",)))
+        else:
+            made = self.backend.world.dial(self.port)
+        self._name(operation.name, await settle(made), scope)
+
+    async def _do_duplex(self, operation: Operation, scope: Scope) -> None:
+        backend: Any = self.backend
+        stream = await settle(backend.duplex(self.port))
+        name, log = operation.name, self.log
+        stream.set_keep_alive = lambda *args: log.add(" ".join([f"{name} set_keep_alive", *map(shown, args)]))
+        self._name(name, stream, scope)
+
+    async def _do_delegate(self, operation: Operation, scope: Scope) -> None:
+        agent = scope.look_up((operation.args[0],)) if operation.args[0] else None
+        self._name(operation.name, Delegate(agent, self.log, operation.name), scope)
+
+    async def _do_throw(self, operation: Operation, scope: Scope) -> None:
+        raise self._value(operation.args[0], scope)
+
+    async def _do_forget(self, operation: Operation, scope: Scope) -> None:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            made = scope.look_up(operation.path)
+            self.requests = [each for each in self.requests if each is not made]
+            for names in (scope.names, self.scope.names):
+                names.pop(operation.path[0], None)
+            del made
+            gc.collect()
+        for each in warned:
+            self.log.add(f"{operation.text} warns {each.message}")
+
     async def _do_signal(self, operation: Operation, scope: Scope) -> None:
         for name in operation.args:
             self.signals[name].set()
@@ -346,6 +393,8 @@ class Application:
             return unresolved
         if "$gives" in value:
             return lambda *_: (scope or self.scope).look_up(tuple(value["$gives"].split(".")))
+        if "$function" in value:
+            return self._function(self.program.functions[value["$function"]])
         if "$name" in value:
             return (scope or self.scope).look_up(tuple(value["$name"].split(".")))
         if "$path" in value:
@@ -359,6 +408,14 @@ class Application:
 
     def _named(self, operation: Operation, scope: Scope) -> dict[str, Any]:
         return {name: self._value(value, scope) for name, value in operation.named.items()}
+
+    def _function(self, section: Section) -> Callable[..., Any]:
+        """What a ``function`` or ``async`` section is to whoever calls it."""
+
+        async def call(*args: Any) -> Any:
+            return await self.perform(section, self.scope.inner(dict(zip(section.words[1:], args, strict=False)), {}))
+
+        return self.backend.hook(call) if section.kind == "async" else lambda *args: drive(call(*args))
 
     def _noting(self, words: str) -> Callable[..., None]:
         def note(*args: Any) -> None:

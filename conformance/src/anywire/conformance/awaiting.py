@@ -51,11 +51,11 @@ class Awaiting:
         self.world: Any = Threads()
         self.reports: list[str] = []
 
-    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+    def hook(self, function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
         """As it is: listeners may be coroutine functions."""
 
-        async def hook(*args: Any) -> None:
-            await function(*args)
+        async def hook(*args: Any) -> Any:
+            return await function(*args)
 
         return hook
 
@@ -83,6 +83,22 @@ class _AsyncioTask:
 
     async def join(self) -> None:
         await self._wait([self._task])
+
+
+class _AsyncioStream:
+    """A pair of asyncio's streams as one."""
+
+    set_keep_alive: Callable[..., object]
+
+    def __init__(self, reader: Any, writer: Any) -> None:
+        self.receive = reader.read
+        self.send_eof = writer.write_eof
+        self.close = writer.close
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
 
 
 class Asyncio(Awaiting):
@@ -126,6 +142,10 @@ class Asyncio(Awaiting):
     def flag(self) -> _AsyncioFlag:
         """An ``asyncio.Event`` that any thread may set."""
         return _AsyncioFlag(self._asyncio)
+
+    async def duplex(self, port: int) -> _AsyncioStream:
+        """A connection to a peer that is no socket: asyncio's streams."""
+        return _AsyncioStream(*await self._asyncio.open_connection("127.0.0.1", port))
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _AsyncioTask:
         """A task."""
@@ -219,6 +239,10 @@ class Trio(Awaiting):
     def flag(self) -> _TrioFlag:
         """A ``trio.Event`` that any thread may set."""
         return _TrioFlag(self._trio)
+
+    async def duplex(self, port: int) -> Any:
+        """A connection to a peer that is no socket: a ``trio.abc.Stream``."""
+        return await self._trio.open_tcp_stream("127.0.0.1", port)
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _TrioTask:
         """A task with a cancel scope."""

@@ -6,9 +6,11 @@ The coroutines of the suite never suspend here, because everything they wait on 
 from __future__ import annotations
 
 import importlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .backends import PATIENCE, Backend, drive, https_beside
@@ -106,9 +108,32 @@ class Blocking:
         """A thread. Threads cannot be cancelled; cases destroy the request instead."""
         return _ThreadTask(work, _cannot_cancel)
 
-    def hook(self, function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
+    def duplex(self, port: int) -> Any:
+        """A connection to a peer that is no socket, to whoever does not know."""
+        return _Stream(socket, port)
+
+    def hook(self, function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
         """Run to its end at once."""
         return lambda *args: drive(function(*args))
+
+
+class _Stream:
+    """A socket in disguise."""
+
+    set_keep_alive: Callable[..., object]
+
+    def __init__(self, module: Any, port: int) -> None:
+        self._sock = sock = module.create_connection(("127.0.0.1", port))
+        self.recv = sock.recv
+        self.sendall = sock.sendall
+
+    def shutdown_write(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        with suppress(OSError):  # the peer may be gone
+            self._sock.shutdown(socket.SHUT_RDWR)  # ends a recv that is under way
+        self._sock.close()
 
 
 class _ThreadFlag:
@@ -127,6 +152,9 @@ def _cannot_cancel() -> None:
 
 class _Gevent(Blocking):
     cancels = True
+
+    def duplex(self, port: int) -> Any:
+        return _Stream(importlib.import_module("gevent.socket"), port)
 
     def __init__(self, name: str, http: Any) -> None:
         super().__init__(name, http)

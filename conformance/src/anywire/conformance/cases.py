@@ -74,10 +74,15 @@ class Case:
         return any(operation.verb == "cancel" for operation in self.program.main.operations)
 
     @property
+    def streams(self) -> bool:
+        """It needs a connection over a stream that is no socket."""
+        return any(each.verb == "duplex" for section in self.program.sections for each in section.operations)
+
+    @property
     def sleeps(self) -> bool:
         """Somebody in it sleeps."""
         program = self.program
-        sections = [program.main, *program.hooks, *program.observers, *program.tasks.values()]
+        sections = program.sections
         return any(operation.verb == "sleep" for section in sections for operation in section.operations) or any(
             step.verb == "sleep" for steps in self.peers for step in steps
         )

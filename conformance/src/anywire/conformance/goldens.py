@@ -149,6 +149,7 @@ def exported(case: Case) -> dict[str, Any]:
             "responses": max(1, sum(line.startswith("response ") for line in case.document.lines())),
         }
     program = case.program
+    functions = {name: {**_section(each), "kind": each.kind} for name, each in program.functions.items()}
     return {
         "role": case.role,
         **({"secure": True} if case.secure else {}),
@@ -159,6 +160,7 @@ def exported(case: Case) -> dict[str, Any]:
             "hooks": [_section(each) for each in program.hooks],
             "observers": [_section(each) for each in program.observers],
             "tasks": {name: _section(each) for name, each in program.tasks.items()},
+            **({"functions": functions} if functions else {}),
         },
         "peers": [[_step(step) for step in steps] for steps in whole_peers(case)],
     }

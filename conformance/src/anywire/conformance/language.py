@@ -47,18 +47,18 @@ __all__ = [
     "parse_peer",
 ]
 
-MAKERS: Final = frozenset({"aborter", "agent", "get", "options", "request", "sink", "standalone"})
+MAKERS: Final = frozenset({"aborter", "agent", "delegate", "get", "options", "request", "sink", "standalone"})
 """Operations that make a named object."""
 
 CALLS: Final = frozenset(
     """
-    abort add_trailers address append_header assign_socket clear_timeout close close_all_connections
-    close_idle_connections cork create_server destroy detach_socket emit end end_nowait flush_headers get_connections
-    get_header get_header_names get_headers get_name get_raw_header_names has_header listen listener_count pause
-    pipe read receive ref remove_header response resume send send_eof set_encoding set_global_agent set_header
-    set_headers set_no_delay set_socket_keep_alive set_timeout uncork unref unshift upgraded validate_header_name
-    validate_header_value write
-    write_continue write_early_hints write_head write_header write_information write_nowait write_processing
+    abort add_request add_trailers address append_header assign_socket clear_timeout close close_all_connections
+    close_idle_connections cork create_server destroy detach_socket emit end end_nowait flush_headers
+    get_connections get_header get_header_names get_headers get_name get_raw_header_names has_header listen
+    listener_count pause pipe read receive ref remove_header response resume send send_eof set_encoding
+    set_global_agent set_header set_headers set_keep_alive set_no_delay set_socket_keep_alive set_timeout uncork
+    unref unshift upgraded validate_header_name validate_header_value write write_continue write_early_hints
+    write_head write_header write_information write_nowait write_processing
     """.split()
 )
 """Methods that operations may call."""
@@ -66,28 +66,31 @@ CALLS: Final = frozenset(
 ATTRIBUTES: Final = frozenset(
     """
     Agent ClientRequest IncomingMessage METHODS OutgoingMessage STATUS_CODES Server ServerResponse aborted agent
-    authorized bytes_parsed chunked_encoding code complete default_max_sockets default_port destroyed encrypted
-    finished free_sockets global_agent headers headers_distinct headers_sent headers_timeout host
-    http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser keep_alive
+    authorized bytes_parsed chunked_encoding code complete create_connection default_max_sockets default_port
+    destroyed encrypted finished free_sockets global_agent headers headers_distinct headers_sent headers_timeout
+    host http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser keep_alive
     keep_alive_delay keep_alive_timeout keep_socket_alive listening local_address local_family local_port
-    max_cached_sessions max_connections max_free_sockets
-    max_header_size max_headers_count max_requests_per_socket max_sockets max_total_sockets message method options
-    path port protocol raw_headers raw_packet raw_trailers readable_high_water_mark readable_length reason
-    remote_address remote_family req request_timeout requests res reuse_socket reused_socket scheduling send_date
-    should_keep_alive socket socket_path sockets status_code status_message syscall text timeout trailers
-    trailers_distinct upgrade url use_chunked_encoding_by_default writable writable_corked writable_ended
-    writable_finished writable_high_water_mark writable_length writable_object_mode
+    max_cached_sessions max_connections max_free_sockets max_header_size max_headers_count max_requests_per_socket
+    max_sockets max_total_sockets message method options path port protocol raw_headers raw_packet raw_trailers
+    readable_high_water_mark readable_length reason remote_address remote_family req request_timeout requests res
+    reuse_socket reused_socket scheduling send_date servername should_keep_alive socket socket_path sockets status_code
+    status_message syscall text timeout trailers trailers_distinct upgrade url use_chunked_encoding_by_default
+    writable writable_corked writable_ended writable_finished writable_high_water_mark writable_length
+    writable_object_mode
     """.split()
 )
 """Attributes that operations may read, or write with ``set``."""
 
 _WORDS: Final = frozenset(
-    "cancel count join leave listen most note option set show signal sleep start try until wait watch".split()
+    """
+    cancel connect count duplex forget join leave listen most note option return same set show signal sleep start
+    throw try until wait watch
+    """.split()
 )
 _MAKE = re.compile(r"([A-Za-z]\w*) *= *(?=[a-z])")
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _NAMED = re.compile(r"([a-z_]+)=")
-_HEADER = re.compile(r"(on|task)((?: +[^ ]+)+):")
+_HEADER = re.compile(r"(on|task|function|async)((?: +[^ ]+)+):")
 _DECODER = json.JSONDecoder()
 
 
@@ -135,6 +138,7 @@ class Program:
         hooks: ``on EVENT [URL]:`` of the server.
         observers: ``on PATH EVENT:`` of anything else.
         tasks: by name.
+        functions: by name; ``async`` ones may wait.
     """
 
     server: dict[str, Any] = field(default_factory=dict)
@@ -142,6 +146,12 @@ class Program:
     hooks: list[Section] = field(default_factory=list)
     observers: list[Section] = field(default_factory=list)
     tasks: dict[str, Section] = field(default_factory=dict)
+    functions: dict[str, Section] = field(default_factory=dict)
+
+    @property
+    def sections(self) -> list[Section]:
+        """All of them."""
+        return [self.main, *self.hooks, *self.observers, *self.tasks.values(), *self.functions.values()]
 
 
 def parse_application(text: str, where: str) -> Program:
@@ -172,6 +182,8 @@ def _section(program: Program, kind: str, words: list[str]) -> Section:
     section = Section(kind, tuple(words))
     if kind == "task":
         program.tasks[words[0]] = section
+    elif kind in ("function", "async"):
+        program.functions[words[0]] = section
     elif len(words) == 1 or words[1].startswith("/"):
         program.hooks.append(section)
     else:
@@ -211,7 +223,7 @@ def _operation(number: int, line: str) -> Operation:
 
 def _statement(operation: Operation, verb: str, rest: str) -> Operation:
     operation.verb = verb
-    if verb in MAKERS or verb == "listen":
+    if verb in MAKERS or verb in ("listen", "return", "throw"):
         _arguments(operation, rest)
     elif verb == "set":
         path, _, value = rest.partition(" ")
@@ -219,7 +231,7 @@ def _statement(operation: Operation, verb: str, rest: str) -> Operation:
         if operation.path[-1] not in ATTRIBUTES:
             raise ValueError(f"{operation.path[-1]!r} is not a word of the language")
         _arguments(operation, value)
-    elif verb in ("watch", "until", "count", "leave", "most", "option"):
+    elif verb in ("connect", "count", "forget", "leave", "most", "option", "same", "until", "watch") and rest:
         path, *operation.args = rest.split()
         operation.path = tuple(path.split("."))
     else:

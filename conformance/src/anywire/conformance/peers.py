@@ -387,6 +387,10 @@ class Threads:
         """Connect to the application."""
         return SocketStream(socket.create_connection(("127.0.0.1", port), PATIENCE))
 
+    def dial(self, port: int) -> socket.socket:
+        """Connect to a peer; what the application may return from ``create_connection``."""
+        return socket.create_connection(("127.0.0.1", port), PATIENCE)
+
     def listen(self) -> SocketListener:
         """Be what the application connects to."""
         return SocketListener(socket.create_server(("127.0.0.1", 0)))

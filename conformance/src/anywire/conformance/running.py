@@ -62,6 +62,8 @@ def run_case(backend: Backend, case: Case, variant: str) -> Outcome:
         return _parse(case)
     if case.document.keys.get("Time") == "virtual" and not backend.virtual:
         return Outcome(case, variant, SKIP, "needs a virtual clock")
+    if case.streams and not hasattr(backend, "duplex"):
+        return Outcome(case, variant, SKIP, "there are no streams here but sockets")
     if case.cancels and not getattr(backend, "cancels", True):
         return Outcome(case, variant, SKIP, "nothing can be cancelled here")
     if case.secure and getattr(backend, "https", None) is None:

@@ -84,6 +84,10 @@ class Simulated(Awaiting):
         """Sleep, which takes no time."""
         await sim.sleep(seconds)
 
+    async def duplex(self, port: int) -> Stream:
+        """A connection to a peer that is no pump."""
+        return Stream(await sim.dial(port))
+
     def flag(self) -> _Flag:
         """A flag of the kernel."""
         return _Flag()
@@ -99,6 +103,10 @@ class World:
     async def connect(self, port: int) -> Stream:
         """Connect to the application."""
         return Stream(await sim.dial(port))
+
+    async def dial(self, port: int) -> Any:
+        """Connect to a peer; what the application may return from ``create_connection``."""
+        return await sim.reach(port)
 
     def listen(self) -> Accepting:
         """Be what the application connects to."""
@@ -153,6 +161,7 @@ class Stream:
     """A connection of a peer. What was sent in one packet is received in one."""
 
     packets = True
+    set_keep_alive: Callable[..., object]
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

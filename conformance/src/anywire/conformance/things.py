@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-__all__ = ["Aborter", "GivenError", "Sink", "unresolved"]
+__all__ = ["Aborter", "Delegate", "GivenError", "Sink", "unresolved"]
 
 
 class GivenError(Exception):
@@ -34,6 +34,21 @@ class Aborter:
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener()
+
+
+class Delegate:
+    """An agent of the application's own: nothing but ``add_request``, which hands on to another one."""
+
+    def __init__(self, agent: Any, log: Any, name: str) -> None:
+        self._agent = agent
+        self._log = log
+        self._name = name
+
+    def add_request(self, request: Any, options: Any) -> None:
+        """Hand it on, if there is anybody."""
+        self._log.add(f"{self._name} add_request {request.method} {request.path}")
+        if self._agent is not None:
+            self._agent.add_request(request, options)
 
 
 class Sink:

@@ -64,8 +64,10 @@ def when_connected(request: ClientRequest, act: Callable[[Any], object]) -> None
 def probe(connection: Any, enable: bool, initial_delay: float) -> None:
     """Switch TCP keep-alive probes after `initial_delay` seconds of silence, 0 for 60."""
     delay = (check_timeout(initial_delay, "initial_delay") or 60.0) if enable else None
-    connection.probed_after = delay
-    connection.pump.set_tcp_keep_alive(delay)
+    pump = connection.pump
+    pump.set_tcp_keep_alive(delay)
+    # A stream of the user's is told each time: what it makes of it is its own affair.
+    connection.probed_after = None if pump.info("socket") is None else delay
 
 
 def set_no_delay(pump: Any, no_delay: bool) -> None:

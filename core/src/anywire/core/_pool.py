@@ -336,7 +336,6 @@ class Pool(Generic[C, R]):
         connection, socket = group.free.popitem(last=self._lifo)
         del self._idle[connection]
         socket.idle = False
-        group.used[socket] = lease
         socket.uses += 1
         group.reused += 1
         lease._socket = socket
@@ -344,10 +343,12 @@ class Pool(Generic[C, R]):
         lease.reused = True
         lease.state = ASSIGNED
         try:
-            self._reuses(connection, lease.request)
+            self._reuses(connection, lease.request)  # first: it is in neither map yet (AGT-26)
         except BaseException:
+            group.used[socket] = lease
             self._end(lease, REFUSED)
             raise
+        group.used[socket] = lease
 
     def _condemn(self, group: Group[C, R], socket: Socket[C], reason: str) -> None:
         """A connection leaves: count it, and have it closed unless it goes on living elsewhere."""

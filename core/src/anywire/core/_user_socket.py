@@ -90,8 +90,8 @@ class Socket(Emitter):
 
     @property
     def destroyed(self) -> bool:
-        """The transport is gone."""
-        return bool(self._pump.closed)
+        """The transport is gone, or going."""
+        return bool(self._pump.closed or (self._raw is None and self.connection.lost))
 
     @property
     def timeout(self) -> float:

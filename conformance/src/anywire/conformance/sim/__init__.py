@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from . import http, https
 from ._kernel import Cancelled, Deadlock, Kernel, Parking, Task, current
 from ._network import Entry, Fault, Faults, Listener, Network
-from ._peers import Wire, dial, peer
+from ._peers import Wire, dial, peer, reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 __all__ = [
     "Cancelled", "Deadlock", "Entry", "Fault", "Faults", "Kernel", "Listener", "Network", "Parking",
-    "Task", "Wire", "current", "dial", "http", "https", "now", "peer", "run", "sleep", "spawn",
+    "Task", "Wire", "current", "dial", "http", "https", "now", "peer", "reach", "run", "sleep", "spawn",
 ]  # fmt: skip
 
 

@@ -136,6 +136,11 @@ class Wire:
 
 async def dial(port: int, host: str = "127.0.0.1", *, path: str | None = None) -> Wire:
     """Connect. Raises OSError."""
+    return Wire(await reach(port, host, path=path))
+
+
+async def reach(port: int, host: str = "127.0.0.1", *, path: str | None = None) -> Pump:
+    """A connected pump, to be fed. Raises OSError."""
     network = current().network
     pump: Pump = network.connect(path or (host, port))
     try:
@@ -146,7 +151,7 @@ async def dial(port: int, host: str = "127.0.0.1", *, path: str | None = None) -
     except BaseException:
         pump.abort()
         raise
-    return Wire(pump)
+    return pump
 
 
 def peer(

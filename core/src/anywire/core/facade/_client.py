@@ -241,11 +241,14 @@ class ClientRequest(_request.ClientRequest):
         options, agent, runtime = self._options, self._pool, self._runtime
         wanted = options.connection_options() if agent is None else agent.connection_options(options)
         secure = None
+        create = options.create_connection if agent is None else agent.connector
+        name = server_name(options, self.get_header("host"))
+        if create is not None:
+            wanted["servername"] = name  # AGT-37
         if options.protocol == "https:":
-            name = server_name(options, self.get_header("host"))
             slot = None if agent is None or self._lease is None else agent.session_slot(self._lease.name)
             secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
-        return wanted, secure, options.create_connection if agent is None else agent.connector
+        return wanted, secure, create
 
     def _handle(self, made: Any, connection: ClientConnection) -> Any:
         """What ``create_connection`` returned, as a handle; that of a stream is its pump.
@@ -267,9 +270,11 @@ class ClientRequest(_request.ClientRequest):
                 raise
             return self.duplex_class(self._runtime, made)
 
-    def _connected(self, connection: ClientConnection) -> None:
+    def _connected(self, connection: ClientConnection, *, ours: bool) -> None:
+        """The connection is there, by `ours` or the user's doing; sockets of the user's are left as they are."""
         agent = self._pool
-        probe(connection, True, agent.keep_alive_delay if agent is not None and agent.keep_alive else PROBE)
+        if ours:
+            probe(connection, True, agent.keep_alive_delay if agent is not None and agent.keep_alive else PROBE)
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout
 

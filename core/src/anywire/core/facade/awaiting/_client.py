@@ -236,4 +236,4 @@ class ClientRequest(_client.ClientRequest):
             with handshake(pump, secure, wanted["host"]):
                 while secure.shaking:
                     await pump.wait(FOREVER)
-        self._connected(connection)
+        self._connected(connection, ours=create is None)

@@ -231,4 +231,4 @@ class ClientRequest(_client.ClientRequest):
                 while secure.shaking:
                     pump.wait(connecting.due)
                     connecting.check()
-        self._connected(connection)
+        self._connected(connection, ours=create is None)

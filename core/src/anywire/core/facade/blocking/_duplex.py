@@ -18,8 +18,7 @@ class DuplexPump(_duplex.DuplexPump):
     __slots__ = ()
 
     def _spawn(self, work: Any) -> Any:
-        self._runtime.spawn(work)
-        return bool  # nothing cancels it but the end of the stream
+        return self._runtime.spawn(work)
 
     def _carry_in(self) -> None:
         try:

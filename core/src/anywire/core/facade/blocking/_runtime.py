@@ -45,8 +45,11 @@ class Runtime(_runtime.Runtime, Protocol):
     def waiter(self) -> Waiter:
         """A new waiter."""
 
-    def spawn(self, work: Callable[[], None]) -> object:
-        """Run `work`, which raises nothing, in a thread or greenlet of its own, which the end of the program ends."""
+    def spawn(self, work: Callable[[], None]) -> Callable[[], object]:
+        """Run `work`, which raises nothing, in a thread or greenlet of its own, which the end of the program ends.
+
+        Returns what cancels it, where that can be done.
+        """
 
     def sleep(self, seconds: float) -> None:
         """Block for `seconds`."""

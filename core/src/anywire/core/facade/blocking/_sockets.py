@@ -8,11 +8,13 @@ calls are the backend's (see :mod:`anywire.core.facade._sockets`).
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..._plans import Address, addresses_from_lookup
 from ..._pump import FOREVER
-from .._sockets import SocketRuntime, connect_outcome, numeric_addresses
+from .._sockets import SocketRuntime, connect_outcome, numeric_addresses, to_addresses, wanted_family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,17 +34,53 @@ class SocketConnector(SocketRuntime):
     now: Callable[[], float]
 
     @abstractmethod
-    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
-        """Ask the system's resolver, which may take its time."""
+    def spawn(self, work: Callable[[], None]) -> Callable[[], object]:
+        """See ``Runtime``."""
+
+    @property
+    def getaddrinfo(self) -> Callable[..., Any]:
+        """As the socket module's."""
+        return self._socket.getaddrinfo  # type: ignore[no-any-return]
+
+    def aside(self, work: Callable[[], Any], connecting: Connecting) -> Any:
+        """What `work` returns or raises. It cannot be told to hurry, so it runs beside us and may be left alone."""
+        outcome: list[tuple[Any, Exception | None]] = []
+        context = copy_context()
+
+        def run() -> None:
+            try:
+                outcome.append((context.run(work), None))
+            except Exception as error:
+                outcome.append((None, error))
+            connecting.waiter.wake()
+
+        cancel = self.spawn(run)
+        try:
+            while not outcome:
+                connecting.waiter.wait(connecting.due)
+                connecting.check()
+        finally:
+            cancel()
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return value
 
     def resolve(
         self, host: str, port: int, family: int | None, lookup: Callable[..., Any] | None, connecting: Connecting
     ) -> list[Address]:
         """Name to addresses; what is an address already costs nothing."""
-        hosts = [host] if lookup is None else addresses_from_lookup(lookup(host, {"family": family}))
+        socket = self._socket
+        hosts = [host]
+        if lookup is not None:
+            hosts = addresses_from_lookup(self.aside(partial(lookup, host, {"family": family}), connecting))
         found: list[Address] = []
         for name in hosts:
-            found += numeric_addresses(self._socket, name, port, family) or self.ask(name, port, family, connecting)
+            known = numeric_addresses(socket, name, port, family)
+            if known is None:
+                ask = partial(self.getaddrinfo, name, port, wanted_family(socket, family), socket.SOCK_STREAM)
+                known = to_addresses(self.aside(ask, connecting))
+            found += known
         return found
 
     def race(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..._agent import Agent as Policy
 from ..._lease import DONE
 from ..._pump import NOBODY
-from .._sockets import to_addresses, wanted_family
 from ._client import ClientRequest
 from ._server import Server
 from ._sockets import SocketConnector
@@ -23,8 +22,6 @@ from ._sockets import SocketConnector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..._plans import Address
-    from .._connect import Connecting
     from ._crew import Crew
 
 __all__ = ["CrewServer", "GuardedAgent", "GuardedRequest", "ThreadedConnector"]
@@ -133,28 +130,7 @@ class ThreadedConnector(SocketConnector):
         dead = threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
         threading.excepthook(dead)
 
-    def spawn(self, work: Callable[[], None]) -> object:
-        """A thread that the end of the program does not wait for."""
-        thread = self.threading.Thread(target=work, name="anywire", daemon=True)
-        thread.start()
-        return thread
-
-    def ask(self, host: str, port: int, family: int | None, connecting: Connecting) -> list[Address]:
-        """Ask the system, in a thread: it cannot be told to hurry."""
-        socket = self._socket
-        answer: list[Any] = []
-
-        def ask() -> None:
-            try:
-                answer.append(socket.getaddrinfo(host, port, wanted_family(socket, family), socket.SOCK_STREAM))
-            except OSError as error:
-                answer.append(error)
-            connecting.waiter.wake()
-
-        self.threading.Thread(target=ask, name="anywire-resolver", daemon=True).start()
-        while not answer:
-            connecting.waiter.wait(connecting.due)
-            connecting.check()
-        if isinstance(answer[0], OSError):
-            raise answer[0]
-        return to_addresses(answer[0])
+    def spawn(self, work: Callable[[], None]) -> Callable[[], object]:
+        """A thread that the end of the program does not wait for. Nothing cancels it."""
+        self.threading.Thread(target=work, name="anywire", daemon=True).start()
+        return bool
