@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +300,37 @@ def test_a_client_that_went_away_is_noticed_when_the_listener_came_late(certific
         gone.set()
         assert closed.wait(20)
         until(lambda: not server.connections)
+
+
+def test_what_a_client_said_before_it_went_away_is_kept_for_the_handler(certificates: Certificates) -> None:
+    """Only TLS can tell whether a goodbye came, so another thread decrypts what is the handler's to read."""
+    inside, overheard = Event(), Event()
+    heard: list[bytes] = []
+
+    def app(req: Request, res: Response) -> None:
+        req.on("aborted", lambda: None)  # somebody listens for its end
+        inside.set()
+        assert overheard.wait(20)
+        heard.append(req.read())
+
+    with (
+        serving(app, cert=certificates.cert, key=certificates.key) as server,
+        dial(port_of(server), tls=certificates.client_side()) as wire,
+    ):
+        wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nfirst")
+        assert inside.wait(20)
+        wire.send(b"other")
+        sock: Any = wire.sock
+        sock.settimeout(0.01)
+        with suppress(OSError):  # our goodbye is not answered
+            sock.unwrap()
+        wire.eof()
+        (connection,) = server.connections
+        secure: Any = connection.secure
+        until(lambda: secure.pending)
+        overheard.set()
+        until(lambda: heard)
+        assert heard == [b"firstother"]
 
 
 def test_writing_to_a_client_that_went_away_raises() -> None:

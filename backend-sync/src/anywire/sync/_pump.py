@@ -73,7 +73,7 @@ class Pump(SocketPump):
         sleeper = borrow()
         events = mask = 0
         with self.lock:
-            awake = self.closed or self.held or self._broken is not None
+            awake = self.closed or self._broken is not None
             if not awake:
                 mask = self.interest()
                 due = min(due, feed.next_deadline(monotonic()))
@@ -101,7 +101,6 @@ class Pump(SocketPump):
         """Read and send what `events` says can be, and tell observers of an end."""
         flushed = False
         with self.lock:
-            self._tell_held()
             if self._broken is not None:
                 self._fall()
             if events & READABLE and not self.closed:
@@ -137,18 +136,12 @@ class Pump(SocketPump):
         if events & select.POLLOUT:
             self.take_in(select.POLLOUT)
         if events & ~select.POLLOUT:
-            self._look_for_end()
+            with self.lock:
+                ended = self._overhear()
+            if ended:
+                self.feed.notice()
         elif not self.closed:
             self.watch()
-
-    def _look_for_end(self) -> None:
-        """Take note of it, unless something is to be read before that."""
-        with self.lock:
-            ended = self._overhear()
-        if ended:
-            self.feed.notice()
-        elif self.held:
-            self.kick()
 
     # ---------------------------------------------------------------- sending and ending
 

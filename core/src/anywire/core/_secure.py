@@ -227,7 +227,7 @@ class SecureFeed:
         if not self._ended:
             self._ended = self.truncated = True
             self.shake_hands()
-            self.pass_on()
+        self.pass_on()
 
     def receive_lost(self, error: OSError | None) -> None:
         """The transport is gone."""
@@ -297,8 +297,7 @@ class SecureFeed:
 def shaken(pump: Any, secure: SecureFeed) -> OSError | None:
     """The handshake over `pump` is over: why it failed, and then the transport is gone; or None."""
     if secure.error is not None:
-        pump.flush()  # the alert that says why
-        pump.abort()
+        pump.abort()  # the alert that says why is out
     return secure.error
 
 

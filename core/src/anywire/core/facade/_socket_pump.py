@@ -44,7 +44,6 @@ class SocketPump:
         "closed",
         "ended",
         "feed",
-        "held",
         "sock",
         "unsent",
     )
@@ -59,7 +58,6 @@ class SocketPump:
         self.unsent = 0
         self.blocked = False
         self.closed = False
-        self.held = False  # TLS has decrypted what it has not passed on
         self.ended = False  # the peer's FIN was read: reading on would tell us so for ever
         self._broken: OSError | None = None
         self._closing = False
@@ -109,38 +107,33 @@ class SocketPump:
         return False
 
     def _overhear(self) -> bool:
-        """Somebody else parses, and the peer hung up: if nothing is to be read before that, feed the end."""
+        """Somebody else parses, and the peer hung up: if nothing is to be read before that, feed the end.
+
+        Only TLS can tell; what it finds it holds until the FIN is read by whoever parses.
+        """
         if self.closed or self.ended:
             return False
         feed: Any = self.feed
-        secure = isinstance(feed, SecureFeed)
         try:
             for _ in range(RESCUE // READ):
-                data = self.sock.recv(READ) if secure else self.sock.recv(1, self.socket.MSG_PEEK)
-                if secure and data:  # only TLS can tell; what it finds waits for whoever parses
-                    feed.decrypt(data)
-                if feed.pending if secure else data:
-                    self.held = secure
+                if isinstance(feed, SecureFeed):
+                    if data := self.sock.recv(READ):
+                        feed.decrypt(data)
+                    if feed.pending:
+                        return False
+                    if data and not feed.ended and feed.error is None:
+                        continue
+                elif self.sock.recv(1, self.socket.MSG_PEEK):
                     return False
-                if not data:
-                    self.ended = True
-                    feed.receive_eof()
-                    return True
-                feed.pass_on()
-                if feed.ended or feed.error is not None:
-                    return True
+                self.ended = True
+                feed.receive_eof()
+                return True
         except BlockingIOError:
             return False
         except OSError as error:
             self._lose(error)
             return True
         return False
-
-    def _tell_held(self) -> None:
-        if self.held:
-            self.held = False
-            feed: Any = self.feed
-            feed.pass_on()
 
     def _fall(self) -> None:
         """A send failed: read what the peer had said before, then report the loss."""
