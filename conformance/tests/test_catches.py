@@ -20,11 +20,15 @@ from anywire.core import _agent, _failure, _outgoing, _parser, _pool, _request, 
 from anywire.core._agent import Agent
 from anywire.core._client_agent import ClientAgent
 from anywire.core._client_connection import ClientConnection
+from anywire.core._connection import Connection
 from anywire.core._date import DateLine
 from anywire.core._incoming import IncomingMessage
 from anywire.core._lease import QUEUED
+from anywire.core._outgoing import OutgoingMessage
+from anywire.core._pump import FOREVER
 from anywire.core._response import ServerResponse
 from anywire.core._server_connection import ServerConnection
+from anywire.core.facade.awaiting import Server
 
 Patch = pytest.MonkeyPatch
 
@@ -147,6 +151,49 @@ def the_keep_alive_timer_outlives_its_phase(patch: Patch) -> None:
         return self.server.keep_alive_timeout if self._phase == "handler" else original(self)
 
     patch.setattr(ServerConnection, "_limit", limit)
+
+
+@breaks("SRV-16")
+def the_next_request_is_dispatched_though_nobody_reads(patch: Patch) -> None:
+    patch.setattr(ServerResponse, "_blocked", OutgoingMessage._blocked)
+
+
+@breaks("SRV-22")
+def a_request_that_is_handed_on_is_lost(patch: Patch) -> None:
+    async def dispatch(self: Any, event: str, *args: Any) -> bool:
+        return False
+
+    patch.setattr(Server, "dispatch", dispatch)
+
+
+@breaks("SRV-48")
+def traffic_does_not_restart_the_idle_clock(patch: Patch) -> None:
+    patch.setattr(Connection, "_idle_deadline", lambda self, now: self.idle_timeout or FOREVER)
+
+
+@breaks("SRV-53")
+def keep_alive_timeout_is_that_of_the_beginning(patch: Patch) -> None:
+    original = ServerConnection._limit
+
+    def limit(self: Any) -> float:
+        at_first: float = self.server.options.keep_alive_timeout
+        return at_first if self._phase == "keep-alive" else original(self)
+
+    patch.setattr(ServerConnection, "_limit", limit)
+
+
+@breaks("SRV-88")
+def a_draining_server_keeps_connections(patch: Patch) -> None:
+    original = ServerConnection.may_persist
+
+    def may_persist(self: Any) -> bool:
+        draining, self.server.draining = self.server.draining, False
+        try:
+            return original(self)
+        finally:
+            self.server.draining = draining
+
+    patch.setattr(ServerConnection, "may_persist", may_persist)
 
 
 @breaks("CLI-61")
