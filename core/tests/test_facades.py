@@ -47,7 +47,7 @@ ONLY_BLOCKING = {
 OTHER_VALUES = {
     "Api.agent_class", "Api.request_class", "Api.secure_agent_class", "Api.server_class",  # each its own
     "ClientRequest.async_events", "Server.async_events",  # hooks are plain functions
-    "ClientRequest.duplex_class", "ClientRequest.message_class", "ClientRequest.socket_class",
+    "ClientRequest.message_class", "ClientRequest.socket_class", "Socket.duplex_class",
     "Server.message_class", "Server.response_class", "Server.socket_class",
 }  # fmt: skip
 OTHER_RESULTS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ._checks import check_error, check_timeout
 from ._client_connection import ClientConnection
@@ -28,6 +28,8 @@ class Socket(Emitter):
     Events: ``timeout()``; ``close()`` once the transport is gone; of a client's, ``free()`` when an exchange
     leaves it to its agent, and ``agent_remove()``, which may also be emitted to take it away from the agent.
     """
+
+    duplex_class: ClassVar[Any]  # the facade's pump for streams that are no sockets
 
     __slots__ = ("_pump", "_raw", "connection", "server")
 

@@ -16,7 +16,7 @@ from .._outgoing import UNRENDERED
 from .._pump import FOREVER
 from .._secure import shaken
 from .._tls import client_feed
-from ._duplex import DuplexPump, is_duplex
+from ._duplex import is_duplex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,6 @@ class ClientRequest(_request.ClientRequest):
 
     message_class: ClassVar[type[IncomingMessage]]
     socket_class: ClassVar[type[Socket]]
-    duplex_class: ClassVar[type[DuplexPump]]
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, runtime: Any) -> None:
         self._runtime = runtime
@@ -268,7 +267,7 @@ class ClientRequest(_request.ClientRequest):
         except ArgumentTypeError:
             if not is_duplex(made):
                 raise
-            return self.duplex_class(self._runtime, made)
+            return self.socket_class.duplex_class(self._runtime, made)
 
     def _connected(self, connection: ClientConnection, *, ours: bool) -> None:
         """The connection is there, by `ours` or the user's doing; sockets of the user's are left as they are."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _server
 from .._emitter import Emitter
-from .._errors import AnywireError, ConnectionLost, StateError, listen_error
+from .._errors import AnywireError, ArgumentTypeError, ConnectionLost, StateError, listen_error
 from .._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from .._incoming import UPGRADED, IncomingMessage
 from .._server_options import listen_options
 from .._tls import server_context
 from .._user_socket import Socket
+from ._duplex import DuplexPump, is_duplex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ class Server(_server.Server):
     message_class: ClassVar[type[IncomingMessage]]
     response_class: ClassVar[type[ServerResponse]]
     socket_class: ClassVar[type[Socket]]
+    serve: Callable[[ServerConnection], Any]
 
     def __init__(
         self,
@@ -205,8 +207,9 @@ class Server(_server.Server):
 
         Args:
             event: ``connection``, or anything else.
-            *args: for ``connection``: a connected ``socket.socket``, such as one end of a ``socketpair()``, or
-                a :class:`Socket` that ``upgrade`` or ``connect`` handed out. It is the server's from now on.
+            *args: for ``connection``: a connected ``socket.socket``, such as one end of a ``socketpair()``; a
+                :class:`Socket` that ``upgrade`` or ``connect`` handed out; or any stream of bytes, as
+                ``create_connection`` may return it. It is the server's from now on.
 
         Raises:
             ArgumentTypeError: `args` is nothing of this kind.
@@ -216,11 +219,22 @@ class Server(_server.Server):
             return super().emit(event, *args)
         runtime: Runtime = self._runtime()
         stream = args[0]
-        handle = stream._give() if isinstance(stream, Socket) else runtime.adopt(stream)
+        handle = stream._give() if isinstance(stream, Socket) else self._adopted(runtime, stream)
         if self.secure and self.context is None:
             self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
-        runtime.inject(self, handle)
+        if not isinstance(handle, DuplexPump):
+            runtime.inject(self, handle)
+        elif (connection := self.admit(handle)) is not None:
+            connection.cancel = handle._spawn(partial(self.serve, connection))
         return True
+
+    def _adopted(self, runtime: Runtime, stream: Any) -> Any:
+        try:
+            return runtime.adopt(stream)
+        except ArgumentTypeError:
+            if not is_duplex(stream):
+                raise
+            return self.socket_class.duplex_class(runtime, stream)
 
     def socket_for(self, connection: ServerConnection) -> Any:
         """The user-visible transport."""

@@ -11,7 +11,7 @@ from .. import _client
 from .._client import handshake
 from .._connect import connect_error, ready
 from .._turn import Turn
-from ._duplex import DuplexPump, settle
+from ._duplex import settle
 from ._messages import IncomingMessage
 from ._opening import connect
 from ._runtime import Hold
@@ -37,7 +37,6 @@ class ClientRequest(_client.ClientRequest):
     async_events: ClassVar[frozenset[str]] = frozenset({"upgrade", "connect"})
     message_class = IncomingMessage
     socket_class = Socket
-    duplex_class = DuplexPump
 
     # ---------------------------------------------------------------- sending
 

@@ -8,6 +8,7 @@ from ... import _user_socket
 from ..._errors import ConnectionLost
 from ..._outgoing import as_bytes
 from ..._pump import FOREVER
+from ._duplex import DuplexPump
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +28,8 @@ class Socket(_user_socket.Socket):
     """
 
     __slots__ = ()
+
+    duplex_class = DuplexPump
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Up to `max_bytes`; ``b""`` once the peer sent its FIN.

@@ -11,7 +11,6 @@ from .._client import handshake
 from .._connect import Connecting, CutShort, Wanted, connect_error, ready
 from .._messages import FAIRNESS
 from .._turn import Turn
-from ._duplex import DuplexPump
 from ._messages import IncomingMessage
 from ._opening import connect
 from ._socket import Socket
@@ -34,7 +33,6 @@ class ClientRequest(_client.ClientRequest):
 
     message_class = IncomingMessage
     socket_class = Socket
-    duplex_class = DuplexPump
 
     # ---------------------------------------------------------------- sending
 
