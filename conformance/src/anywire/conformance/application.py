@@ -20,9 +20,10 @@ from .folders import certificate
 from .language import Operation, Program, Section
 from .observing import Log, describe_error, describe_event, shown
 from .peers import Signals
-from .things import Aborter, Delegate, GivenError, Sink, unresolved
+from .scopes import Scope
+from .things import Aborter, Delegate, Given, GivenError, Sink, unresolved
 
-__all__ = ["HOOKS", "Application", "Scope"]
+__all__ = ["HOOKS", "Application"]
 
 HOOKS: Final = frozenset({"request", "check_continue", "check_expectation", "connect", "upgrade", "client_error"})
 """Events of a server whose listeners may wait."""
@@ -50,44 +51,6 @@ _OPTIONS: Final = {
     "no_delay": (socket.IPPROTO_TCP, socket.TCP_NODELAY),
 }
 _ADDRESS: Final = frozenset({"host", "hostname", "port", "socket_path", "create_connection"})
-
-
-class Given(dict[str, Any]):
-    """A mapping of options that has more than it holds, if it is asked (MOD-30)."""
-
-    def __init__(self, own: dict[str, Any], inherited: dict[str, Any]) -> None:
-        super().__init__(own)
-        self._inherited = inherited
-
-    def __missing__(self, key: str) -> Any:
-        return self._inherited[key]
-
-
-class Scope:
-    """What names mean. `labels` are the names under which things stand in the log."""
-
-    __slots__ = ("labels", "names")
-
-    def __init__(self, names: dict[str, Any], labels: dict[str, str]) -> None:
-        self.names = names
-        self.labels = labels
-
-    def inner(self, names: dict[str, Any], labels: dict[str, str]) -> Scope:
-        """This scope and more."""
-        return Scope({**self.names, **names}, {**self.labels, **labels})
-
-    def look_up(self, path: tuple[str, ...]) -> Any:
-        """The object a dotted name means."""
-        if path[0] not in self.names:
-            raise ScenarioError(f"nothing is called {path[0]!r} here; there are {', '.join(sorted(self.names))}")
-        value = self.names[path[0]]
-        for name in path[1:]:
-            value = value[name] if isinstance(value, dict) else getattr(value, name)
-        return value
-
-    def label(self, path: tuple[str, ...]) -> str:
-        """How it is called in the log."""
-        return ".".join((self.labels.get(path[0], path[0]), *path[1:]))
 
 
 class Application:

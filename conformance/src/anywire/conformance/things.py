@@ -6,7 +6,18 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-__all__ = ["Aborter", "Delegate", "GivenError", "Sink", "unresolved"]
+__all__ = ["Aborter", "Delegate", "Given", "GivenError", "Sink", "unresolved"]
+
+
+class Given(dict[str, Any]):
+    """A mapping of options that has more than it holds, if it is asked (MOD-30)."""
+
+    def __init__(self, own: dict[str, Any], inherited: dict[str, Any]) -> None:
+        super().__init__(own)
+        self._inherited = inherited
+
+    def __missing__(self, key: str) -> Any:
+        return self._inherited[key]
 
 
 class GivenError(Exception):

@@ -101,7 +101,10 @@ class RawStream:
             return data
         if self.error is not None:
             raise self.error
-        return b"" if self.eof else None
+        if not self.eof:
+            return None
+        self.notice()  # over TLS the end may come before the FIN, and nobody waits for that any more
+        return b""
 
     def unshift(self, data: bytes) -> None:
         """Put `data` back, to be taken next."""
