@@ -139,12 +139,12 @@ def test_ended_both_ways_it_is_closed_by_who_reads_its_end() -> None:
     raw.end()
     raw.receive_data(b"late")
     raw.receive_eof()  # close_notify: over TLS no FIN need have come, so nobody is given notice
-    assert not pump.closed
-    assert (raw.take(), pump.closed) == (b"late", False)
-    assert (raw.take(), pump.closed) == (b"", True)
+    assert not pump.closing
+    assert (raw.take(), pump.closing) == (b"late", False)
+    assert (raw.take(), pump.closing) == (b"", True)
 
 
 def test_an_end_that_was_read_leaves_our_side_open() -> None:
     raw, pump = stream()
     raw.receive_eof()
-    assert (raw.take(), pump.closed) == (b"", False)
+    assert (raw.take(), pump.closing) == (b"", False)
