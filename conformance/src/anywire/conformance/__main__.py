@@ -15,7 +15,7 @@ from .golden_command import add_goldens
 from .probe_command import add_probe
 from .run_command import add_run
 from .selection import add_selection, selected_cases
-from .table import made_table
+from .table import made_pages
 
 __all__ = ["main"]
 
@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--gaps", action="store_true", help="list the statements that no case shows instead")
     listing.set_defaults(run=_list)
 
-    table = commands.add_parser("table", help="write docs/conformance.md: every statement, every installed backend")
-    table.add_argument("--output", type=Path, metavar="FILE", help="default docs/conformance.md, - for stdout")
+    table = commands.add_parser("table", help="write docs/conformance.md and docs/promises.md: every installed backend")
+    table.add_argument("--output", type=Path, metavar="FOLDER", help="default docs; - for stdout")
     table.add_argument("--backend", action="append", metavar="NAME", help="only this one (may be repeated)")
     table.set_defaults(run=_table)
 
@@ -76,15 +76,16 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    output = options.output or Path("docs", "conformance.md")
-    if str(output) != "-" and not output.parent.is_dir():
-        raise UsageError(f"no folder {output.parent}; run it in the checkout, or say --output FILE")
-    text = made_table(options.backend or installed(), load_cases(), progress=_tell)
-    if str(output) == "-":
-        sys.stdout.write(text)
-        return 0
-    output.write_text(text, encoding="utf-8")
-    print(f"wrote {output}")
+    folder = options.output or Path("docs")
+    to_stdout = str(folder) == "-"
+    if not to_stdout and not folder.is_dir():
+        raise UsageError(f"no folder {folder}; run it in the checkout, or say --output FOLDER")
+    for name, text in made_pages(options.backend or installed(), load_cases(), progress=_tell).items():
+        if to_stdout:
+            sys.stdout.write(text)
+        else:
+            (folder / name).write_text(text, encoding="utf-8")
+            print(f"wrote {folder / name}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""docs/conformance.md: every statement of the specification, every backend."""
+"""The pages made of one run of the suite on every backend: docs/conformance.md and docs/promises.md."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .backends import resolve
 from .cases import Case
 from .goldens import place
 from .holding import DIFFERS, EQUAL, standing, tally
+from .promises import load_promises, promises_page
 from .running import FAIL
 from .verdicts import SIGNS, Verdict, judge, run_suite
 
-__all__ = ["made_table", "tabulate"]
+__all__ = ["made_pages", "tabulate"]
 
 FAMILIES: Final = {
     "MOD": "Module",
@@ -27,24 +28,29 @@ FAMILIES: Final = {
 }
 
 
-def made_table(
+def made_pages(
     names: Iterable[str], cases: list[Case], *, progress: Callable[[str], object] = lambda line: None
-) -> str:
-    """Run the suite on the backends called `names`, and write the page.
+) -> dict[str, str]:
+    """Run the suite on the backends called `names`, and write the pages.
 
     Args:
         names: as :func:`~.backends.resolve` knows them.
         cases: which.
         progress: called with a line about each backend.
+
+    Returns:
+        file name → text, :func:`tabulate` first.
     """
-    columns = {}
+    promises = load_promises()
+    statements, promised = {}, {}
     for name in names:
         start = time.monotonic()
         outcomes = run_suite(resolve(name), cases)
-        columns[name] = judge(outcomes)
+        statements[name] = judge(outcomes)
+        promised[name] = judge(outcomes, [promise.identifier for promise in promises])
         failed = sum(outcome.verdict == FAIL for outcome in outcomes)
         progress(f"{name}: {len(outcomes)} runs in {time.monotonic() - start:.1f} s, {failed} failed")
-    return tabulate(columns, cases)
+    return {"conformance.md": tabulate(statements, cases), "promises.md": promises_page(promised, promises)}
 
 
 def tabulate(columns: Mapping[str, Mapping[str, Verdict]], cases: list[Case]) -> str:
