@@ -18,8 +18,8 @@ from anywire.core import (
     client_context,
     server_context,
 )
-from anywire.core._server_options import server_options
-from anywire.core.facade import listening_sockets
+from anywire.core._server_options import ListenOptions, server_options
+from anywire.core.facade import Listening, listening_sockets
 
 from .harness import Client, Clock, FakePump, Serving, get, response
 
@@ -229,6 +229,36 @@ def test_ipv6_only_SRV_76(host: str | None, only: bool, expected: int) -> None:
         IPV6_V6ONLY=26, AI_PASSIVE=1, has_dualstack_ipv6=lambda: True,
         getaddrinfo=lambda host, port, **_: [(10, 1, 6, "", (host, port, 0, 0))],
     )  # fmt: skip
-    options = SimpleNamespace(path=None, fd=None, sock=None, host=host, port=0, ipv6_only=only, backlog=1)
-    [made] = listening_sockets(module, None, options)
+    [made] = listening_sockets(module, None, ListenOptions(host=host, ipv6_only=only))
     assert made.set[26] == expected
+
+
+class Unlinking:
+    """The os module, as far as it is used."""
+
+    def __init__(self) -> None:
+        self.unlinked: list[str] = []
+
+    def unlink(self, path: str) -> None:
+        if "\0" in path:
+            raise ValueError("embedded null byte")
+        self.unlinked.append(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "bound", "address", "unlinked"),
+    [
+        (ListenOptions(), ("::1", 80, 0, 0), ("::1", 80), []),
+        (ListenOptions(path="/run/it"), "/run/it", "/run/it", ["/run/it"]),
+        (ListenOptions(path="\0it"), b"\0it", "\0it", []),  # Linux's abstract names are no files
+        (ListenOptions(fd=3), "/run/it", "/run/it", []),  # the file of a socket that was handed in is not ours
+    ],
+)
+def test_address_of_a_listener_SRV_85(options: ListenOptions, bound: Any, address: Any, unlinked: list[str]) -> None:
+    """And when it stops, the file of a Unix socket goes with it (SRV-86). No case can hand in a socket."""
+    os = Unlinking()
+    stopped: list[bool] = []
+    made = Listening(os, options, [SimpleNamespace(getsockname=lambda: bound)], [lambda: stopped.append(True)])
+    assert made.address() == address
+    made.stop()
+    assert (stopped, os.unlinked) == ([True], unlinked)

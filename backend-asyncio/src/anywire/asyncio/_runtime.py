@@ -151,7 +151,6 @@ class Runtime(Resolver):
     async def listen(self, server: Server, options: Any) -> Listening:
         accepted, loop = self._door(server), self._loop
         sockets = listening_sockets(socket, os, options)
-        name = options.path or sockets[0].getsockname()[:2]
         create = loop.create_unix_server if options.path is not None else loop.create_server
         made = [await create(lambda: Pump(loop, accepted), sock=sock, backlog=options.backlog) for sock in sockets]
-        return Listening(os, [each.close for each in made], name)
+        return Listening(os, options, sockets, [each.close for each in made])

@@ -129,8 +129,7 @@ class Runtime(SocketConnector):
     def listen(self, server: Server, options: Any) -> Listening:
         """Accept in the hub; each connection is served by a greenlet of its own."""
         sockets = listening_sockets(native, os, options)
-        name = options.path or sockets[0].getsockname()[:2]
-        return Listening(os, [Acceptor(self, server, sock).stop for sock in sockets], name)
+        return Listening(os, options, sockets, [Acceptor(self, server, sock).stop for sock in sockets])
 
 
 class Acceptor:

@@ -72,10 +72,9 @@ class Runtime(blocking.ThreadedConnector):
     def listen(self, server: Any, options: Any) -> Listening:
         """Accept and serve with a crew of threads."""
         sockets = listening_sockets(socket, os, options)
-        name = options.path or sockets[0].getsockname()[:2]
         crew = blocking.Crew(self, server, sockets, server.max_workers)
         forked.add(crew)
-        made = Listening(os, [crew.stop], name)
+        made = Listening(os, options, sockets, [crew.stop])
         made.finish = crew.finish  # type: ignore[method-assign]
         return made
 

@@ -107,8 +107,7 @@ class Listener(Listening):
         self._server = server
         self._accepting = trio.CancelScope()
         self._nursery: trio.Nursery
-        name = self._sockets[0].getsockname()
-        super().__init__(os if options.path else None, [self._close], name if isinstance(name, str) else name[:2])
+        super().__init__(os, options, self._sockets, [self._close])
 
     def _close(self) -> None:
         self._accepting.cancel()

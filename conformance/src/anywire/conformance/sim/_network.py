@@ -159,6 +159,10 @@ class Listener:
         self.name = name
         self.on_connection: Callable[[], None] | None = None
 
+    def getsockname(self) -> Any:
+        """Where it listens: ``(host, port)``, or a path."""
+        return (self.name[0] or "::", self.name[1]) if isinstance(self.name, tuple) else self.name
+
     def accept(self) -> Pump | None:
         """The next connection, or None."""
         made = self._queue.popleft() if self._queue else None

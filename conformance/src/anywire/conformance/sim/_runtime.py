@@ -155,4 +155,4 @@ class Runtime:
                 self.inject(server, pump)
 
         listener.on_connection = accept
-        return Listening(None, [listener.stop], options.path or (options.host or "::", port))
+        return Listening(None, options, [listener], [listener.stop])

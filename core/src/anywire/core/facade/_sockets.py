@@ -8,12 +8,15 @@ sequence is ours. All of them return at once; sockets are non-blocking.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._errors import ArgumentTypeError
 from .._plans import UNIX, Address
+
+if TYPE_CHECKING:
+    from .._server_options import ListenOptions
 
 __all__ = [
     "Listening",
@@ -33,15 +36,20 @@ class Listening:
     """Listening sockets that belong together: one ``listen()``.
 
     Args:
-        os: the os module; None to leave the file of a Unix socket alone.
+        os: the os module, which removes the file of a Unix socket that ``listen()`` made (SRV-86); None to leave it.
+        options: of ``listen()``.
+        sockets: they are bound; the first one says where.
         stops: each ends one of them, at once.
-        name: ``(host, port)``, or the path of a Unix socket, which is removed with them (SRV-86).
     """
 
-    def __init__(self, os: Any, stops: list[Callable[[], object]], name: tuple[str, int] | str) -> None:
+    def __init__(
+        self, os: Any, options: ListenOptions, sockets: Sequence[Any], stops: list[Callable[[], object]]
+    ) -> None:
         self._os = os
         self._stops = stops
-        self._name = name
+        self._path = options.path
+        name = sockets[0].getsockname()
+        self._name: tuple[str, int] | str = name[:2] if isinstance(name, tuple) else self._path or name
 
     def address(self) -> tuple[str, int] | str:
         """Where (SRV-85)."""
@@ -51,9 +59,9 @@ class Listening:
         """Accept no more, now."""
         for stop in self._stops:
             stop()
-        if isinstance(self._name, str) and self._os is not None:
+        if self._os is not None and self._path is not None and not self._path.startswith("\0"):
             with suppress(OSError):
-                self._os.unlink(self._name)
+                self._os.unlink(self._path)
 
     def finish(self) -> None:
         """The last connection is gone; nothing else is left here."""
@@ -186,7 +194,7 @@ def enable_keep_alive(socket: Any, sock: Any, delay: float | None) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def listening_sockets(socket: Any, os: Any, options: Any) -> list[Any]:
+def listening_sockets(socket: Any, os: Any, options: ListenOptions) -> list[Any]:
     """Bound, listening, non-blocking sockets for the arguments of ``listen()`` (SRV-75 to SRV-86).
 
     A name that resolves to several addresses gives several sockets, on one port. A Unix
@@ -223,7 +231,7 @@ def listening_sockets(socket: Any, os: Any, options: Any) -> list[Any]:
     return made
 
 
-def _listener(socket: Any, family: Any, sockaddr: Any, options: Any) -> Any:
+def _listener(socket: Any, family: Any, sockaddr: Any, options: ListenOptions) -> Any:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -237,7 +245,7 @@ def _listener(socket: Any, family: Any, sockaddr: Any, options: Any) -> Any:
     return sock
 
 
-def _unix_listener(socket: Any, os: Any, options: Any) -> Any:
+def _unix_listener(socket: Any, os: Any, options: ListenOptions) -> Any:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(options.path)

@@ -166,9 +166,7 @@ class LoopRuntime(SocketConnector):
         """Bind, and serve every connection in a task of its own."""
         sockets = listening_sockets(self._socket, self._os, options)
         doors = [_Door(self, server, sock) for sock in sockets]
-        name = sockets[0].getsockname()
-        name = name if isinstance(name, str) else name[:2]
-        return Listening(self._os if options.path else None, [door.close for door in doors], name)
+        return Listening(self._os, options, sockets, [door.close for door in doors])
 
 
 class _Waiter:
