@@ -106,7 +106,7 @@ def test_an_answer_that_waits_behind_a_failed_send_is_heard() -> None:
         req = http.request(made.url, method="POST", agent=http.Agent())
         req.write(b"x")
         pump: Any = req._connection.pump  # type: ignore[union-attr]
-        pump._reader.stop()  # the hub is not to read it before we write
+        pump._loop.watch(pump.sock, 0, pump._ready)  # the hub is not to read it before we write
         poll = get_original("select", "poll")()
         poll.register(pump.sock.fileno(), 0)  # that is: errors
         until(lambda: poll.poll(0))
@@ -285,7 +285,7 @@ def test_destroy_from_another_greenlet_within_the_body() -> None:
         assert res.read(4) == b"half"
         waiting = Job(res.read)
         pump: Any = res._connection.pump
-        until(lambda: pump._sleepers)
+        until(lambda: pump._waiting)
         res.req.destroy()
         with pytest.raises(AnywireError):
             waiting.join()
@@ -319,7 +319,7 @@ def test_the_agent_is_destroyed_under_a_reader() -> None:
         res = http.get(made.url, agent=agent).response()
         waiting = Job(res.read)
         pump: Any = res._connection.pump
-        until(lambda: pump._sleepers)
+        until(lambda: pump._waiting)
         agent.destroy()
         with pytest.raises(AnywireError):
             waiting.join()

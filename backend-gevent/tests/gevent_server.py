@@ -13,6 +13,7 @@ import pytest
 from gevent_kit import CLOSE, GET, Certificates, Event, Job, Wire, ask, dial, port_of, serving, until
 
 from anywire.core import AnywireError, StateError
+from anywire.core.facade import _door
 from anywire.gevent import _runtime, http
 
 Request = http.IncomingMessage
@@ -315,11 +316,11 @@ def test_a_handler_that_raises_is_answered_for_and_reported(monkeypatch: pytest.
 def test_out_of_descriptors_it_pauses_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     reports: list[Any] = []
     monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda *report: reports.append(report[2]))
-    monkeypatch.setattr(_runtime, "PAUSE", 0.001)
+    monkeypatch.setattr(_door, "ACCEPT_PAUSE", 0.001)
 
     def accept(self: object, listener: object) -> None:
         if reports:
-            monkeypatch.setattr(_runtime, "PAUSE", 3600.0)
+            monkeypatch.setattr(_door, "ACCEPT_PAUSE", 3600.0)
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(_runtime.Runtime, "accept", accept)

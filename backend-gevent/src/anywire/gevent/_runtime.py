@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import gevent.socket
 from anywire.core import FOREVER, NOBODY
-from anywire.core.facade import Listening, listening_sockets
+from anywire.core.facade import WRITABLE, Door, Listening, listening_sockets
 from anywire.core.facade.blocking import SocketConnector
 
 from ._native import native
-from ._pump import READABLE, WRITABLE, Pump
+from ._pump import HubLoop, Pump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Runtime", "current_runtime"]
 
 _runtimes: weakref.WeakKeyDictionary[Any, Runtime] = weakref.WeakKeyDictionary()
-
-ACCEPT = 64
-"""Connections accepted in one turn of the loop."""
-
-PAUSE = 1.0
-"""Seconds without accepting, where descriptors or memory ran out."""
 
 
 def current_runtime() -> Runtime:
@@ -123,56 +117,12 @@ class Runtime(SocketConnector):
     # ---------------------------------------------------------------- listening
 
     def inject(self, server: Server, handle: Any) -> None:
-        """Serve a connection that was not accepted here."""
-        begin(server, handle if isinstance(handle, Pump) else Pump(handle, NOBODY))
+        """Serve a connection in a greenlet of its own: a socket, or the pump of an upgraded one."""
+        connection = server.admit(handle if isinstance(handle, Pump) else Pump(handle, NOBODY))
+        if connection is not None:
+            connection.cancel = self.spawn(partial(server.serve, connection))
 
     def listen(self, server: Server, options: Any) -> Listening:
         """Accept in the hub; each connection is served by a greenlet of its own."""
         sockets = listening_sockets(native, os, options)
-        return Listening(os, options, sockets, [Acceptor(self, server, sock).stop for sock in sockets])
-
-
-class Acceptor:
-    """One listening socket."""
-
-    def __init__(self, runtime: Runtime, server: Server, sock: Any) -> None:
-        self._runtime = runtime
-        self._server = server
-        self._sock = sock
-        self._hub: Any = gevent.get_hub()
-        self._watcher: Any = self._hub.loop.io(sock.fileno(), READABLE)
-        self._pause: Any = None
-        self._watcher.start(self._accept)
-
-    def stop(self) -> None:
-        """Accept no more."""
-        self._watcher.close()
-        if self._pause is not None:
-            self._pause.close()
-        self._sock.close()
-
-    def _accept(self) -> None:
-        try:
-            for _ in range(ACCEPT):
-                sock = self._runtime.accept(self._sock)
-                if sock is None:
-                    return
-                begin(self._server, Pump(sock, NOBODY))
-        except OSError as error:
-            # Out of descriptors or memory: the socket stays readable, so look again later.
-            self._runtime.report("accept", error)
-            self._watcher.stop()
-            self._pause = self._hub.loop.timer(PAUSE)  # a new one: libev lets one that has run strike at once
-            self._pause.start(self._resume)
-
-    def _resume(self) -> None:
-        self._pause.close()
-        self._watcher.start(self._accept)
-
-
-def begin(server: Server, pump: Pump) -> None:
-    """Serve a connection in a greenlet of its own."""
-    connection = server.admit(pump)
-    if connection is not None:
-        greenlet = gevent.spawn(server.serve, connection)
-        connection.cancel = lambda: greenlet.kill(block=False)
+        return Listening(os, options, sockets, [Door(self, HubLoop(), server, sock).close for sock in sockets])

@@ -16,6 +16,7 @@ from .._secure import SecureFeed
 from .._settings import SETTINGS
 from ._api import Api
 from ._deadlines import Deadline, Deadlines
+from ._door import Door
 from ._socket_pump import SocketPump
 from ._sockets import (
     Listening,
@@ -37,6 +38,7 @@ __all__ = [
     "Api",
     "Deadline",
     "Deadlines",
+    "Door",
     "Listening",
     "SecureFeed",
     "SocketPump",

@@ -82,7 +82,7 @@ class WatchedPump(SocketPump):
             if flushed:
                 self.feed.flushed()
         finally:
-            if not self._queue:
+            if not self._queue and self._broken is None:  # else _tell() wakes, when the answer is read (ASK-28)
                 self._wake()
 
     def _strike(self) -> None:
@@ -109,7 +109,8 @@ class WatchedPump(SocketPump):
 
     def _prepare(self, due: float) -> None:
         """Somebody is about to park until `due`: read on if that is wanted, and see that they are woken."""
-        self._watch()
+        if self._watching != READABLE:  # nearly always there is nothing else to watch for, and nothing to resume
+            self._watch()
         self._arm(min(due, self.feed.next_deadline(self._loop.now())))
 
     def _wake(self) -> None:

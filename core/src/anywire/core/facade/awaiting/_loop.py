@@ -1,20 +1,20 @@
 """LoopRuntime: the awaiting facade on an event loop of your own that calls back when a socket is ready.
 
 If your runtime is such a loop and steps coroutines, this is the backend: hand it your
-:class:`Loop`. ``examples/selectors_backend`` has one on the standard library's
-``selectors``, the sim of ``anywire-conformance`` one in which nothing is real.
+:class:`Loop`. ``examples/selectors_backend`` has one on the standard library's ``selectors``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._pump import FOREVER, NOBODY
+from .._door import Door
 from .._messages import FAIRNESS
 from .._sockets import Listening, connect_outcome, listening_sockets
-from .._watched_pump import READABLE, WRITABLE, WatchedPump
+from .._watched_pump import WRITABLE, WatchedPump
 from ._connector import SocketConnector
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from ._server import Server
 
 __all__ = ["Loop", "LoopPump", "LoopRuntime", "Parking"]
-
-ACCEPTS: Final = 64
-"""Connections accepted in one go, before others are looked after."""
-
-ACCEPT_PAUSE: Final = 0.1
-"""Seconds for which nothing is accepted when there are no descriptors left."""
 
 
 class Parking(Protocol):
@@ -165,7 +159,7 @@ class LoopRuntime(SocketConnector):
     async def listen(self, server: Server, options: Any) -> Listening:
         """Bind, and serve every connection in a task of its own."""
         sockets = listening_sockets(self._socket, self._os, options)
-        doors = [_Door(self, server, sock) for sock in sockets]
+        doors = [Door(self, self.loop, server, sock) for sock in sockets]
         return Listening(self._os, options, sockets, [door.close for door in doors])
 
 
@@ -191,38 +185,6 @@ class _Waiter:
                 self._parking = self._loop.parking()  # one is good for one suspension
             if timer is not None:
                 self._loop.forget(timer)
-
-
-class _Door:
-    """One listening socket."""
-
-    def __init__(self, runtime: LoopRuntime, server: Server, sock: Any) -> None:
-        self._runtime = runtime
-        self._server = server
-        self._sock = sock
-        self._closed = False
-        self._open()
-
-    def _open(self) -> None:
-        if not self._closed:
-            self._runtime.loop.watch(self._sock, READABLE, self._knock)
-
-    def _knock(self, events: int) -> None:
-        loop = self._runtime.loop
-        try:
-            for _ in range(ACCEPTS):
-                if self._closed or (sock := self._runtime.accept(self._sock)) is None:
-                    return
-                self._runtime.inject(self._server, sock)
-        except OSError as error:  # out of descriptors or memory, until somebody has closed something
-            self._runtime.report("Cannot accept", error)
-            loop.watch(self._sock, 0, self._knock)
-            loop.at(self._runtime.now() + ACCEPT_PAUSE, self._open)
-
-    def close(self) -> None:
-        self._closed = True
-        self._runtime.loop.watch(self._sock, 0, self._knock)
-        self._sock.close()
 
 
 class _CutOff(BaseException):
