@@ -83,7 +83,7 @@ lines: $(STAMP) ## Lines of code of each backend, facade and core module, and ho
 unit: $(STAMP) ## pytest (ARGS=… for its arguments)
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
-conformance: $(STAMP) ## Every statement on every backend, and docs/{conformance,promises}.md (BACKEND=asyncio ARGS='--only AGT' for a part)
+conformance: $(STAMP) ## Every statement on every backend, and docs/{conformance,parity,promises}.md (BACKEND=asyncio ARGS='--only AGT' for a part)
 ifeq ($(BACKEND),all)
 	$(BIN)/python -m anywire.conformance table
 else

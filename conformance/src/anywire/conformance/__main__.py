@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--gaps", action="store_true", help="list the statements that no case shows instead")
     listing.set_defaults(run=_list)
 
-    table = commands.add_parser("table", help="write docs/conformance.md and docs/promises.md: every installed backend")
+    table = commands.add_parser(
+        "table", help="write docs/conformance.md, parity.md and promises.md: every installed backend"
+    )
     table.add_argument("--output", type=Path, metavar="FOLDER", help="default docs; - for stdout")
     table.add_argument("--backend", action="append", metavar="NAME", help="only this one (may be repeated)")
     table.set_defaults(run=_table)

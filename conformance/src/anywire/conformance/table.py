@@ -1,4 +1,4 @@
-"""The pages made of one run of the suite on every backend: docs/conformance.md and docs/promises.md."""
+"""The pages made of one run of the suite on every backend: docs/conformance.md, docs/parity.md, docs/promises.md."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .backends import resolve
 from .cases import Case
 from .goldens import place
 from .holding import DIFFERS, EQUAL, standing, tally
+from .parity import parity_page
 from .promises import load_promises, promises_page
 from .running import FAIL
 from .verdicts import SIGNS, Verdict, judge, run_suite
@@ -50,7 +51,11 @@ def made_pages(
         promised[name] = judge(outcomes, [promise.identifier for promise in promises])
         failed = sum(outcome.verdict == FAIL for outcome in outcomes)
         progress(f"{name}: {len(outcomes)} runs in {time.monotonic() - start:.1f} s, {failed} failed")
-    return {"conformance.md": tabulate(statements, cases), "promises.md": promises_page(promised, promises)}
+    return {
+        "conformance.md": tabulate(statements, cases),
+        "parity.md": parity_page(statements),
+        "promises.md": promises_page(promised, promises),
+    }
 
 
 def tabulate(columns: Mapping[str, Mapping[str, Verdict]], cases: list[Case]) -> str:

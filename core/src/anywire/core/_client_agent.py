@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ._agent import Agent
 from ._checks import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ._request import ClientRequest
     from ._sessions import SessionSlot
 
-__all__ = ["ClientAgent"]
+__all__ = ["AGENT_OPTIONS", "ClientAgent"]
 
 _HINT = re.compile(
     rb"(?i)\r\nKeep-Alive:[^\r\n]*?\b(timeout|max)[ \t]*=[ \t]*(\d{1,9})"
@@ -52,7 +52,9 @@ _CONNECTION = TLS_OPTIONS | {
 }  # fmt: skip
 """Options that overrule those of requests (AGT-8)."""
 
-_KNOWN = _POLICY | _CONNECTION
+AGENT_OPTIONS: Final = _POLICY | _CONNECTION | {"create_connection"}
+"""Every name that an Agent knows."""
+
 _CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
     "family": lambda value, _: check_family(value),
     "host": check_host,
@@ -80,8 +82,8 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
     def __init__(self, *, keep_alive: bool = False, **options: Any) -> None:
         Emitter.__init__(self)
         create = options.pop("create_connection", None)
-        if not _KNOWN.issuperset(options):
-            raise unknown_option(options, _KNOWN | {"create_connection"})
+        if not AGENT_OPTIONS.issuperset(options):
+            raise unknown_option(options, AGENT_OPTIONS)
         if "tls" in options or not TLS_OPTIONS.isdisjoint(options):
             given = tls_options(options)
             if options.get("protocol", "http:") == "http:":

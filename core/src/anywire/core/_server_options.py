@@ -33,6 +33,8 @@ from ._errors import ArgumentTypeError, ArgumentValueError
 from ._names import SERVER_TLS_OPTIONS
 
 __all__ = [
+    "LISTEN_OPTIONS",
+    "SERVER_OPTIONS",
     "ListenOptions",
     "ProcessSettings",
     "ServerOptions",
@@ -166,7 +168,7 @@ _BOOLS: Final = (
 )  # fmt: skip
 _CLASSES: Final = ("incoming_message_class", "server_response_class")
 # allow_half_open belongs to the transport and is always on inside; taken and ignored (MOD-19).
-_SERVER_OPTIONS: Final = SERVER_TLS_OPTIONS | {each.name for each in fields(ServerOptions)} | {"allow_half_open"}
+SERVER_OPTIONS: Final = SERVER_TLS_OPTIONS | {each.name for each in fields(ServerOptions)} | {"allow_half_open"}
 
 
 def server_arguments(
@@ -208,8 +210,8 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
         ArgumentTypeError: an unknown name, or a value of the wrong type.
         ArgumentValueError: ``ERR_OUT_OF_RANGE``: a negative or fractional size, a negative or endless duration.
     """
-    if not _SERVER_OPTIONS.issuperset(options):
-        raise unknown_option(options, _SERVER_OPTIONS)
+    if not SERVER_OPTIONS.issuperset(options):
+        raise unknown_option(options, SERVER_OPTIONS)
     made = ServerOptions(max_header_size=settings.effective_max_header_size())
     for name in _CLASSES:
         if (value := options.get(name)) is not None:
@@ -254,7 +256,7 @@ class ListenOptions:
 
 
 # exclusive concerns Node's clusters; taken and ignored.
-_LISTEN_OPTIONS: Final = frozenset({each.name for each in fields(ListenOptions)} | {"exclusive"})
+LISTEN_OPTIONS: Final = frozenset({each.name for each in fields(ListenOptions)} | {"exclusive"})
 
 
 def listen_options(
@@ -325,8 +327,8 @@ def listen_options(
 
 
 def _listen_mapping(options: Mapping[Any, Any]) -> ListenOptions:
-    if not _LISTEN_OPTIONS.issuperset(options):
-        raise unknown_option(options, _LISTEN_OPTIONS)
+    if not LISTEN_OPTIONS.issuperset(options):
+        raise unknown_option(options, LISTEN_OPTIONS)
     # {"port": None} names the place (any port); a mapping without a place does not (SRV-76, SRV-79).
     if "port" not in options and all(options.get(name) is None for name in ("path", "fd", "sock")):
         raise ArgumentValueError('The argument "options" must have the property "port" or "path"')
