@@ -92,7 +92,7 @@ async def test_listening_on_a_name_that_nobody_knows() -> None:
     server = http.create_server()
     with pytest.raises(ConnectError) as caught:
         await server.listen(0, "no-such-host.invalid")
-    assert str(caught.value) == "getaddrinfo ENOTFOUND no-such-host.invalid"
+    assert caught.value.message == "getaddrinfo ENOTFOUND no-such-host.invalid"
     assert (caught.value.code, caught.value.syscall) == ("ENOTFOUND", "getaddrinfo")
 
 
@@ -136,7 +136,7 @@ async def test_a_limit_says_whose_it_is(option: str, script: Any, phase: str) ->
         with pytest.raises(TimedOut) as caught:
             async with http.get(f"{server.url}a?b", agent=agent, **{option: 0.02}) as res:
                 await res.read()
-        assert str(caught.value) == f"GET {server.url}a?b: {option} of 0.02 s reached in phase {phase}"
+        assert caught.value.message == f"GET {server.url}a?b: {option} of 0.02 s reached in phase {phase}"
 
 
 async def test_the_limit_of_the_queue_says_whose_it_is() -> None:
@@ -144,7 +144,7 @@ async def test_the_limit_of_the_queue_says_whose_it_is() -> None:
         first = http.get(server.url, agent=agent)
         with pytest.raises(TimedOut) as caught:
             await http.get(server.url, agent=agent, queue_timeout=0.02)
-        assert str(caught.value) == f"GET {server.url}: queue_timeout of 0.02 s reached in phase queue"
+        assert caught.value.message == f"GET {server.url}: queue_timeout of 0.02 s reached in phase queue"
         first.destroy()
 
 
@@ -154,4 +154,4 @@ async def test_the_limit_of_connecting_says_whose_it_is(option: str) -> None:
         url = f"http://127.0.0.1:{port}/"
         with pytest.raises(TimedOut) as caught:
             await http.get(url, agent=agent, **{option: 0.02})
-        assert str(caught.value) == f"GET {url}: {option} of 0.02 s reached in phase connect"
+        assert caught.value.message == f"GET {url}: {option} of 0.02 s reached in phase connect"

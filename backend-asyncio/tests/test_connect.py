@@ -38,7 +38,7 @@ async def test_refused() -> None:
         assert isinstance(error, ConnectError)
         assert (error.code, error.syscall, error.address, error.port) == ("ECONNREFUSED", "connect", "127.0.0.1", port)
         assert (error.phase, error.replay_safe, error.bytes_written) == ("connect", "yes", 0)
-        assert str(error) == f"connect ECONNREFUSED 127.0.0.1:{port}"
+        assert error.message == f"connect ECONNREFUSED 127.0.0.1:{port}"
         assert events == ["error", "close"]
         assert counts(agent) == (0, 0, 0, 0)
 
@@ -70,7 +70,7 @@ async def test_connect_timeout_names_the_phase() -> None:
             limit: dict[str, Any] = {option: 0.05}
             with pytest.raises(TimedOut) as caught:
                 await http.get(f"http://127.0.0.1:{port}/", agent=agent, **limit)
-            assert (caught.value.phase, caught.value.elapsed) == ("connect", 0.05)
+            assert (caught.value.phase, caught.value.limit) == ("connect", 0.05)
             assert counts(agent) == (0, 0, 0, 0)
 
 

@@ -97,3 +97,29 @@ def test_a_failed_request_has_no_complete_answer() -> None:
             agent.check_invariants()
 
     sim.run(main)
+
+
+def test_nor_has_one_whose_answer_has_no_body() -> None:
+    """The same for an answer that was complete with its head, while the upload went on (world 1004570)."""
+
+    async def script(wire: sim.Wire) -> None:
+        await wire.until()
+        await wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await sim.sleep(100.0)
+
+    async def main() -> None:
+        sim.peer(80, script)
+        async with http.Agent(keep_alive=True) as agent:
+            req = http.request("http://10.0.0.1:80/", method="POST", agent=agent, timeout=3.0)
+            errors: list[BaseException] = []
+            req.on("error", errors.append)
+            await req.flush_headers()
+            res = await req.response()
+            await sim.sleep(10.0)
+            assert [type(error).__name__ for error in errors] == ["TimedOut"]
+            assert res.complete and not res.aborted
+            with pytest.raises(TimeoutError):
+                await res.read()
+            agent.check_invariants()
+
+    sim.run(main)

@@ -256,7 +256,7 @@ def test_fin_before_the_answer_CLI_54() -> None:
     request = client.get()
     client.pump.eof()
     error = fails(request)
-    assert isinstance(error, ConnectionLost) and (error.code, str(error)) == ("ECONNRESET", "socket hang up")
+    assert isinstance(error, ConnectionLost) and (error.code, error.message) == ("ECONNRESET", "socket hang up")
     assert client.log == ["req.socket", "req.finish", "req.error ECONNRESET", "req.close"]
     assert client.pump.aborted and used(client) == 0
 
@@ -266,7 +266,7 @@ def test_fin_inside_the_head_CLI_54_WIR_90() -> None:
     request = client.get()
     client.answer(request, b"HTTP/1.1 2")
     client.pump.eof()
-    assert str(fails(request)) == "socket hang up"
+    assert fails(request).message == "socket hang up"
 
 
 def test_reset_before_the_answer_CLI_55() -> None:
@@ -275,7 +275,7 @@ def test_reset_before_the_answer_CLI_55() -> None:
     client.pump.reset()
     error = fails(request)
     assert isinstance(error, ConnectionLost)
-    assert (str(error), error.code, error.syscall) == ("read ECONNRESET", "ECONNRESET", "read")
+    assert (error.message, error.code, error.syscall) == ("read ECONNRESET", "ECONNRESET", "read")
     assert client.log[2:] == ["req.error ECONNRESET", "req.close"]
 
 
@@ -304,7 +304,7 @@ def test_reset_mid_body_is_an_error_event_first_CLI_57_MSG_38() -> None:
     with pytest.raises(TruncatedError):
         message.read_nowait()
     assert client.log[4:] == ["req.error ECONNRESET", "res.aborted", "req.close", "res.close"]
-    assert (str(heard[0]), heard[0].syscall) == ("read ECONNRESET: GET http://h:80/", "read")
+    assert (heard[0].message, heard[0].syscall) == ("read ECONNRESET: GET http://h:80/", "read")
 
 
 def test_unparsable_answer_CLI_58() -> None:
@@ -708,7 +708,7 @@ def test_abort_while_waiting_for_the_answer_CLI_74() -> None:
     request.abort()
     assert client.log == ["req.socket", "req.finish", "req.abort", "req.error ECONNRESET", "req.close"]
     assert client.pump.aborted and used(client) == 0
-    assert str(fails(request)) == "socket hang up"
+    assert fails(request).message == "socket hang up"
 
 
 def test_abort_mid_body_CLI_75_CLI_78() -> None:

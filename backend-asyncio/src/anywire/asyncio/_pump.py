@@ -45,8 +45,8 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_eof", "_half_closed", "_loop", "_on_made", "_paused", "_poll", "_timer", "_transport", "_waiters",
-        "blocked", "closed", "feed",
+        "_armed", "_eof", "_half_closed", "_loop", "_on_made", "_paused", "_poll", "_refused", "_timer", "_transport",
+        "_waiters", "blocked", "closed", "feed",
     )  # fmt: skip
 
     fairness = FAIRNESS
@@ -62,6 +62,7 @@ class Pump(asyncio.Protocol):
         self._half_closed = False
         self._eof = False
         self._poll: Any = None
+        self._refused = 0
         self.blocked = False
         self.closed = False
         self.feed: Feed = NOBODY
@@ -191,11 +192,13 @@ class Pump(asyncio.Protocol):
         data = self.feed.data_to_send()
         if data and not self.closed and not self._half_closed:
             self._transport.write(data)
+            if self._transport.is_closing():
+                self._refused += len(data)
 
     @property
     def unsent(self) -> int:
-        """Bytes the kernel has not taken."""
-        return 0 if self.closed else self._transport.get_write_buffer_size()
+        """Bytes the kernel has not taken; once closed, of those asyncio tells us only what failed at once."""
+        return self._refused + (0 if self.closed else self._transport.get_write_buffer_size())
 
     def usable(self) -> bool:
         """Feed what arrived and asyncio has not told us. Costs one poll."""

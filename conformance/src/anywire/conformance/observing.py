@@ -39,7 +39,7 @@ def _plain(value: object) -> object:
 
 def describe_error(error: BaseException) -> str:
     """``CODE: message``, the code being the class of an error that has none."""
-    return f"{getattr(error, 'code', None) or type(error).__name__}: {error}"
+    return f"{getattr(error, 'code', None) or type(error).__name__}: {getattr(error, 'message', None) or error}"
 
 
 def describe_event(event: str, args: tuple[Any, ...]) -> str:

@@ -317,11 +317,17 @@ class Agent(Pool[C, R]):
         lease.state = ASSIGNED
         return True
 
-    def retry(self, lease: Lease[C, R], now: float) -> str:
+    def retry(self, lease: Lease[C, R], now: float, *, fresh: bool = False) -> str:
         """The connection of an ``ASSIGNED`` lease proved stale before it was of any use.
 
         The connection is closed. The lease keeps its place: it gets another pooled
         connection, or the right to open one; it never goes back to the queue.
+
+        Args:
+            lease: the lease.
+            now: seconds.
+            fresh: no other pooled connection. A server closes those of a burst together, and what was sent twice
+                in vain is not sent again.
 
         Returns:
             The lease's state: ``ASSIGNED`` or ``OPEN`` (``DONE`` and others are left as they are).
@@ -340,7 +346,7 @@ class Agent(Pool[C, R]):
         self._total -= 1
         lease.connection = None
         lease.reused = False
-        if group.free:
+        if group.free and not fresh:
             self._take_idle(group, lease)
         else:
             self._grant_open(group, lease)

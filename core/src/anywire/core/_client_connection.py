@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError
-from ._failure import let_go
+from ._failure import describe, let_go
 from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
 from ._parser import Parser
@@ -243,6 +243,13 @@ class ClientConnection(Connection):
     def _end_of_input(self, error: ParseError) -> AnywireError:
         """A response cut short is the network's doing: it raises, with what came (decision 18)."""
         return self._why() if error.code == "HPE_INVALID_EOF_STATE" else error
+
+    def _why(self) -> AnywireError:
+        error = super()._why()
+        message = self.message
+        if message is not None and message.req is not None:
+            describe(message.req, error)
+        return error
 
     def _body_failed(self, error: AnywireError) -> AnywireError:
         request = self.request

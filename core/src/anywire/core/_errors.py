@@ -16,6 +16,7 @@ Source of codes and messages: spec/pythonic.md (error table), WIR-105, WIR-106.
 from __future__ import annotations
 
 import errno as _errno
+from collections.abc import Iterator
 from typing import TypeVar
 
 __all__ = [
@@ -50,8 +51,14 @@ class AnywireError(Exception):
             ``"connect"``, ``"tls"``, ``"write"``, ``"head"``, ``"body"``,
             ``"trailers"``, ``"idle"``), or None when that has no meaning.
         status_hint: the status a server would answer with (400, 408, 431, …), or 0.
+        message: what happened, in Node's words where it has some. ``str()`` has more: whose request it was,
+            the phase, and how long it took.
+        method: of the request that failed, or None.
+        origin: whom it was for, ``"http://localhost:8080"``, or None.
+        elapsed: seconds from ``request()`` to the failure, or None.
         reused: the exchange ran on a connection that had carried another one before.
-        bytes_written: bytes of the request handed to the transport, or None if unknown.
+        bytes_written: bytes of the request that the operating system took (under TLS: that were given to TLS); the
+            server got at most these, and none if it is 0. None if nobody counted.
         response_started: True once a byte of the answer had arrived.
         replay_safe: ``"yes"``, ``"no"`` or ``"unknown"``: may the request be sent again
             without the risk that the peer runs it twice?
@@ -62,6 +69,9 @@ class AnywireError(Exception):
     code: str
     phase: str | None = None
     status_hint: int = 0
+    method: str | None = None
+    origin: str | None = None
+    elapsed: float | None = None
     reused: bool = False
     bytes_written: int | None = None
     response_started: bool = False
@@ -76,18 +86,33 @@ class AnywireError(Exception):
 
     def __str__(self) -> str:
         # OSError builds its own text from errno and strerror; ours is always the message.
-        return self.message
+        return self.message if self.origin is None else f"{self.message} ({', '.join(self._context())})"
+
+    def _context(self) -> Iterator[str]:
+        """What the message does not say itself (ASK-51)."""
+        message = self.message
+        if self.code not in message:
+            yield self.code
+        if f"{self.method} {self.origin}" not in message:
+            yield f"{self.method} {self.origin}"
+        if self.phase is not None and f"phase {self.phase}" not in message:
+            yield f"phase {self.phase}"
+        yield "reused connection" if self.reused else "new connection" if self.bytes_written else "nothing sent"
+        yield f"after {self.elapsed or 0.0:.3f} s"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions pickle by args, which would lose every keyword of ours.
-        return _rebuild, (type(self).__dict__.get("_own_name", type(self)), self.args), self.__dict__
+        # Exceptions pickle by args, which would lose every keyword of ours, and an OSError's number is no attribute.
+        number = self.errno if isinstance(self, OSError) else None
+        return _rebuild, (type(self).__dict__.get("_own_name", type(self)), self.args, number), self.__dict__
 
 
-def _rebuild(cls: type[AnywireError] | str, args: tuple[object, ...]) -> AnywireError:
+def _rebuild(cls: type[AnywireError] | str, args: tuple[object, ...], number: int | None) -> AnywireError:
     if isinstance(cls, str):
         cls = _nameless[cls]
     error = cls.__new__(cls, *args)
     error.args = args
+    if isinstance(error, OSError):
+        error.errno = number
     return error
 
 
@@ -212,10 +237,10 @@ class _ConnectDenied(ConnectError, PermissionError):
 
 
 class TimedOut(RemoteError, TimeoutError):
-    """A limit in seconds ran out (``ETIMEDOUT``): ``phase`` says which, ``elapsed`` how long it took."""
+    """A limit in seconds ran out (``ETIMEDOUT``): ``phase`` says where, ``limit`` how long it was, if it was ours."""
 
     default_code = "ETIMEDOUT"
-    elapsed: float | None = None
+    limit: float | None = None
 
 
 _CONNECT_CLASSES: dict[str, type[ConnectError]] = {

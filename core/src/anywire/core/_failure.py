@@ -12,6 +12,7 @@ from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, Time
 from ._lease import DONE, OPEN
 
 if TYPE_CHECKING:
+    from ._client_connection import ClientConnection
     from ._request import ClientRequest
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "is_quiet",
     "keep_for_replay",
     "let_go",
+    "origin",
     "replayable",
     "timed_out",
     "where",
+    "written",
 ]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -44,10 +47,10 @@ class Quiet(ConnectionLost):
 def keep_for_replay(request: ClientRequest, queued: list[bytes]) -> list[bytes]:
     """`queued`, what goes out on a reused connection, in one piece if it may have to go out again (decision 7).
 
-    Once: the failed repetition of a request is not repeated (RFC 9110 section 9.2.2).
+    Once: the failed repetition of a request is not repeated (RFC 9110 section 9.2.2). A POST, too: it may turn out
+    that nothing of it was taken.
     """
-    may = request.writable_ended and request._method in IDEMPOTENT and request._options.replay
-    if may and request._replay is None:
+    if request.writable_ended and request._options.replay and request._replay is None:
         whole = b"".join(queued)
         if len(whole) <= REPLAY_BYTES:
             request._replay = whole
@@ -65,16 +68,26 @@ def replayable(request: ClientRequest, error: AnywireError) -> bool:
         and connection is not None
         and not connection.bytes_received
         and isinstance(error, ConnectionLost)
+        and (request._method in IDEMPOTENT or not written(connection))
     )
 
 
+def written(connection: ClientConnection) -> int:
+    """How much of its request the operating system took. Never less than that: "none" is what replays rely on."""
+    sent = connection.bytes_sent
+    # How many bytes of a request are in so many of ciphertext only TLS knows.
+    return sent if connection.secure is not None else max(0, sent - connection.pump.unsent)
+
+
 def describe(request: ClientRequest, error: Exception) -> None:
-    """Note in `error` what a caller needs to decide about a retry (ASK-15)."""
+    """Note in `error` whose it is (ASK-51), and what a caller needs to decide about a retry (ASK-15)."""
     if not isinstance(error, RemoteError):
         return
     connection = request._connection
+    error.method, error.origin = request._method, origin(request)
+    error.elapsed = request._now() - request._began
     error.reused = request.reused_socket
-    error.bytes_written = sent = 0 if connection is None else connection.bytes_sent
+    error.bytes_written = sent = 0 if connection is None else written(connection)
     error.response_started = connection is not None and connection.bytes_received
     if sent == 0 or request._method in IDEMPOTENT:
         error.replay_safe = "yes"
@@ -82,17 +95,23 @@ def describe(request: ClientRequest, error: Exception) -> None:
         error.replay_safe = "no" if error.response_started else "unknown"
 
 
+def origin(request: ClientRequest) -> str:
+    """Whom a request is for: ``http://localhost:80``."""
+    options = request._options
+    return f"{options.protocol}//{options.header_host}:{options.port}"
+
+
 def where(request: ClientRequest) -> str:
     """Method and URL, for messages: ``GET http://localhost:80/``. The target may be ``*``, or that of a CONNECT."""
-    options, path = request._options, request._path
+    path = request._path
     space = "" if path.startswith("/") else " "
-    return f"{request._method} {options.protocol}//{options.header_host}:{options.port}{space}{path:.200}"
+    return f"{request._method} {origin(request)}{space}{path:.200}"
 
 
 def timed_out(request: ClientRequest, option: str, limit: float | None, phase: str) -> TimedOut:
     """The error of a limit of the client's: every one says whose, which, and how long it was."""
     error = TimedOut(f"{where(request)}: {option} of {limit} s reached in phase {phase}", phase=phase)
-    error.elapsed = limit
+    error.limit = limit
     return error
 
 

@@ -269,6 +269,8 @@ class IncomingMessage(Emitter):
                 return self._deliver(data, self._rare, n)
             if data is None:
                 return None
+        elif self._error is not None and self.req is not None:
+            raise self._error
         return self._ended()
 
     def _deliver(self, data: bytes, rare: _Rare | None, n: int) -> Any:

@@ -96,7 +96,11 @@ class Pump(Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes accepted by :meth:`flush` that the kernel has not taken yet."""
+        """Bytes given to :meth:`flush` that the kernel has not taken; once the transport failed, those it never took.
+
+        A backend that cannot know them then says what it can be sure of: 0 if need be, but the whole of what a
+        ``flush`` gave whose first send failed (ASK-15).
+        """
 
     @property
     def closed(self) -> bool:

@@ -12,9 +12,10 @@ releases the lease, aborts the transport, and tells observers in Node's order
 (CLI-53 to CLI-64, CLI-74 to CLI-84).
 
 **Replay** (decision 7). A pooled connection may have been closed by the server while
-our request was on its way. If nothing of an answer came, the method is idempotent and
-every byte of the message is still at hand, the same bytes are sent once more on the
-same lease (RFC 9110 section 9.2.2). ``replay=False`` leaves that to the caller, as Node does.
+our request was on its way. If nothing of an answer came, every byte of the message is
+still at hand, and the method is idempotent or the kernel took none of them, the same bytes
+are sent once more, on the same lease and a new connection (RFC 9110 section 9.2.2).
+``replay=False`` leaves that to the caller, as Node does.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class ClientRequest(OutgoingMessage):
     """
 
     __slots__ = (
-        "_deadline", "_error", "_lease", "_method", "_now", "_options", "_over", "_path", "_pool", "_raw_fields",
-        "_replay", "_switched", "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
+        "_began", "_deadline", "_error", "_lease", "_method", "_now", "_options", "_over", "_path", "_pool",
+        "_raw_fields", "_replay", "_switched", "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, now: Callable[[], float]) -> None:
@@ -99,7 +100,8 @@ class ClientRequest(OutgoingMessage):
         self._replay: bytes | None = None
         self._switched: tuple[IncomingMessage, bytes] | None = None
         self._timeout_seen = False
-        self._deadline = options.deadline + now() if options.deadline else None
+        self._began = began = now()
+        self._deadline = options.deadline + began if options.deadline else None
         self.agent = agent
         self.aborted = False
         self.res: IncomingMessage | None = None
@@ -449,6 +451,8 @@ class ClientRequest(OutgoingMessage):
             self.emit("error", error)
         if message is not None and not message.complete:
             message._abort(error)
+        elif message is not None and not quiet and not message._end_seen:
+            message._error = error  # observers heard of an error: then nobody gets the end of an answer without a body
         if self._listeners is not None:
             self.emit("close")
         if message is not None and message._listeners is not None:

@@ -116,7 +116,7 @@ class Wire:
         """Send all of it; returns once it is on its way. Raises ConnectionError."""
         self._raw.send(data)
         self._pump.flush()
-        while self._pump.unsent:
+        while self._pump.unsent and not self._pump.closed:
             await self._pump.wait(FOREVER)
         if self._raw.error is not None:
             raise self._raw.error

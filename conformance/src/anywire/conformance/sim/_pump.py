@@ -169,7 +169,6 @@ class Pump:
                 self._out.end("rst")
         elif what == "rst":
             self.error = ConnectionResetError(errno.ECONNRESET, "reset by peer")
-            self._outbox.clear()
         else:
             self._inbox.append(data)
         self._look()
@@ -224,21 +223,21 @@ class Pump:
     def flush(self) -> None:
         """One send for everything that is queued."""
         data = self.feed.data_to_send()
-        if data and self.error is None and not (self.closed or self._half_closed):
+        if data and not self._half_closed:
             self._outbox += data
             self.transmit()
-            if self.unsent > HIGH_WATER_MARK:
+            if self.unsent > HIGH_WATER_MARK and not self.closed:
                 self.blocked = True  # until everything is out (RES-49)
 
     @property
     def unsent(self) -> int:
-        """Bytes that the pipe has not taken."""
+        """Bytes that the pipe has not taken, or never took."""
         return len(self._outbox)
 
     def transmit(self) -> None:
         """Send what there is room for. Also called when the receiver has made some."""
         out, outbox = self._out, self._outbox
-        if self.closed or out is None:
+        if self.closed or self.error is not None or out is None:
             return
         if outbox and out.room > 0:
             size = out.room
@@ -283,7 +282,6 @@ class Pump:
     def _gone(self, error: OSError | None, how: str = "fin") -> None:
         self.closed = True
         self.blocked = False
-        self._outbox.clear()
         self._set(FOREVER)
         if self._out is not None:
             self._out.end("rst" if any(self._inbox) else how)

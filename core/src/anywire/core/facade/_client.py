@@ -187,7 +187,7 @@ class ClientRequest(_request.ClientRequest):
             if connection.pump.usable() and connection.reusable:
                 connection.on_idle_end = None
                 return connection  # type: ignore[no-any-return]
-            agent.retry(lease, self._now())
+            agent.retry(lease, self._now(), fresh=self._replay is not None)
             self._settle()
 
     @property

@@ -156,7 +156,10 @@ class SocketPump:
     def flush(self) -> None:
         """One send for everything that is queued."""
         data: Any = self.feed.data_to_send()
-        if not data or self.closed or self._half_closed or self._broken is not None:
+        if not data:
+            return
+        if self.closed or self._half_closed or self._broken is not None:
+            self.unsent += len(data)
             return
         if self._queue:
             self._queue.append(data)
@@ -167,6 +170,7 @@ class SocketPump:
             except BlockingIOError:
                 sent = 0
             except OSError as error:
+                self.unsent = len(data)
                 self._break(error)
                 return
             if sent == len(data):
@@ -206,8 +210,7 @@ class SocketPump:
         self._broke()
 
     def _drop_queue(self) -> None:
-        self._queue = None
-        self.unsent = 0
+        self._queue = None  # `unsent` stays: who asks what became of a request wants to know (ASK-15)
         self.blocked = False
 
     # ---------------------------------------------------------------- the end
