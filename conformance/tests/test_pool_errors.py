@@ -156,12 +156,13 @@ def test_a_reset_upload_tells_no_less_than_what_arrived(name: str) -> None:
             agent = backend.http.Agent()
             req = backend.http.request(server.url, method="POST", agent=agent)
             written = 0
+            error: Any = None
             try:
                 while True:
                     await settle(req.write(b"x" * 65536))
                     written += 65536
             except ConnectionLost as caught:
-                error: Any = caught
+                error = caught
             assert error.bytes_written is not None and server.received <= error.bytes_written
             assert error.replay_safe == "unknown"
             assert error.__cause__ is None or isinstance(error.__cause__, OSError)
