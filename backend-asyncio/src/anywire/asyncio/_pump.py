@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, HIGH_WATER_MARK, NOBODY
-from anywire.core.facade import enable_keep_alive
+from anywire.core.facade import CLOSE_TIMEOUT, RESCUE, enable_keep_alive
 from anywire.core.facade.awaiting import FAIRNESS
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from anywire.core import Feed
 
 __all__ = ["Pump"]
-
-RESCUE = 262144
-"""Bytes read from a socket whose sending side failed; more than that nobody says in an error page."""
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds a peer that does not read may delay :meth:`Pump.close`."""
 
 
 class Pump(asyncio.Protocol):

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywire.core import FOREVER
-from anywire.core.facade import SocketPump
+from anywire.core.facade import CLOSE_TIMEOUT, SocketPump
 
 from ._sleep import Sleeper, borrow, generation, give_back
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from anywire.core import Feed
 
 __all__ = ["Pump"]
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds a peer that does not read may delay :meth:`Pump.close`."""
 
 READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 from anywire.core import FOREVER
-from anywire.core.facade import SocketPump
+from anywire.core.facade import CLOSE_TIMEOUT, SocketPump
 from trio.lowlevel import ParkingLot, checkpoint, notify_closing, spawn_system_task, wait_readable, wait_writable
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from ._clock import Clock
 
 __all__ = ["Pump"]
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds a peer that does not read may delay :meth:`Pump.close`."""
 
 SOON = -FOREVER
 

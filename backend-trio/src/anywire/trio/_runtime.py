@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from anywire.core import FOREVER, NOBODY
-from anywire.core.facade import Listening, connect_outcome, listening_sockets
+from anywire.core.facade import ACCEPT_PAUSE, ACCEPTS, Listening, connect_outcome, listening_sockets
 from anywire.core.facade.awaiting import SocketConnector
 from trio.lowlevel import RunVar, checkpoint, spawn_system_task, wait_readable, wait_writable
 
@@ -130,11 +130,13 @@ class Listener(Listening):
         while not self._accepting.cancel_called:
             await wait_readable(listening)
             try:
-                while sock := self._runtime.accept(listening):
+                for _ in range(ACCEPTS):
+                    if (sock := self._runtime.accept(listening)) is None:
+                        break
                     self._admit(sock)
-            except OSError as error:  # out of descriptors or memory, until somebody has closed something
+            except OSError as error:
                 self._runtime.report("Cannot accept", error)
-                await trio.sleep(0.1)
+                await trio.sleep(ACCEPT_PAUSE)
 
     def _admit(self, sock: socket.socket) -> None:
         begin(self._server, Pump(sock, NOBODY, self._runtime.clock, self._nursery), self._nursery.start_soon)

@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, HIGH_WATER_MARK, NOBODY, Feed
+from anywire.core.facade import CLOSE_TIMEOUT
 from anywire.core.facade.awaiting import FAIRNESS
 
 from ._kernel import Kernel, Parking
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ._network import Pipe
 
 __all__ = ["Pump"]
-
-CLOSE_TIMEOUT = 5.0
-"""Seconds a peer that does not read may delay :meth:`Pump.close`."""
 
 
 class Options:

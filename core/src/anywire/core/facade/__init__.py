@@ -17,8 +17,10 @@ from .._settings import SETTINGS
 from ._api import Api
 from ._deadlines import Deadline, Deadlines
 from ._door import Door
-from ._socket_pump import SocketPump
+from ._socket_pump import CLOSE_TIMEOUT, RESCUE, SocketPump
 from ._sockets import (
+    ACCEPT_PAUSE,
+    ACCEPTS,
     Listening,
     SocketRuntime,
     adopt_socket,
@@ -33,7 +35,11 @@ from ._sockets import (
 from ._watched_pump import READABLE, WRITABLE, WatchedPump
 
 __all__ = [
+    "ACCEPTS",
+    "ACCEPT_PAUSE",
+    "CLOSE_TIMEOUT",
     "READABLE",
+    "RESCUE",
     "WRITABLE",
     "Api",
     "Deadline",

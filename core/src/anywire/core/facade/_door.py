@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
+from ._sockets import ACCEPT_PAUSE, ACCEPTS
 from ._watched_pump import READABLE
 
 __all__ = ["Door"]
-
-ACCEPTS: Final = 64
-"""Connections accepted in one go, before others are looked after."""
-
-ACCEPT_PAUSE: Final = 0.1
-"""Seconds for which nothing is accepted when descriptors or memory ran out: the socket stays readable meanwhile."""
 
 
 class Door:

@@ -42,9 +42,6 @@ READ: Final = 65536
 LAST_WORDS: Final = 1.0
 """Seconds that input may take to arrive when sending has failed."""
 
-CLOSE_TIMEOUT: Final = 5.0
-"""Seconds a peer that does not read may delay :meth:`DuplexPump.close`."""
-
 _RECEIVE: Final = ("receive", "receive_some", "recv")
 _SEND: Final = ("send_all", "sendall", "send")
 _CLOSE: Final = ("aclose", "close")

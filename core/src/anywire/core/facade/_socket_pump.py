@@ -23,13 +23,16 @@ from ._sockets import enable_keep_alive
 if TYPE_CHECKING:
     from .._pump import Feed
 
-__all__ = ["SocketPump"]
+__all__ = ["CLOSE_TIMEOUT", "RESCUE", "SocketPump"]
 
 READ: Final = 65536
 """Bytes of one read."""
 
 RESCUE: Final = 262144
 """Bytes read from a socket whose sending side failed; more than that nobody says in an error page."""
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds a peer that does not read may delay the ``close()`` of a pump."""
 
 
 class SocketPump:

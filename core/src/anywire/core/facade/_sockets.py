@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .._errors import ArgumentTypeError
 from .._plans import UNIX, Address
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .._server_options import ListenOptions
 
 __all__ = [
+    "ACCEPTS",
+    "ACCEPT_PAUSE",
     "Listening",
     "SocketRuntime",
     "adopt_socket",
@@ -30,6 +32,12 @@ __all__ = [
     "to_addresses",
     "wanted_family",
 ]
+
+ACCEPTS: Final = 64
+"""Connections accepted in one go, before others are looked after."""
+
+ACCEPT_PAUSE: Final = 0.1
+"""Seconds for which nothing is accepted when descriptors or memory ran out: the socket stays readable meanwhile."""
 
 
 class Listening:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .._pump import FOREVER
-from ._socket_pump import SocketPump
+from ._socket_pump import CLOSE_TIMEOUT, SocketPump
 
 if TYPE_CHECKING:
     from .._pump import Feed
@@ -26,9 +26,6 @@ READABLE: Final = 1
 """What to watch a socket for, and what is the matter with it: the numbers of ``selectors`` and of libev."""
 
 WRITABLE: Final = 2
-
-CLOSE_TIMEOUT: Final = 5.0
-"""Seconds a peer that does not read may delay :meth:`WatchedPump.close`."""
 
 
 class WatchedPump(SocketPump):

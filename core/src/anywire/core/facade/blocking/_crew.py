@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..._pump import FOREVER, NOBODY
+from .._sockets import ACCEPT_PAUSE, ACCEPTS
 from ._roster import TICK, Roster, Timers
 from ._runtime import BlockingPump
 
@@ -27,9 +28,6 @@ __all__ = ["Crew", "CrewPump", "Crewed", "Line"]
 
 REST = 10.0
 """Seconds after which a worker that nobody needs ends."""
-
-ACCEPT = 64
-"""Connections accepted at once."""
 
 STEP, END, CLOCK = range(3)
 """What to do with a post: go on; see whether the peer is gone; see what time it is."""
@@ -131,15 +129,14 @@ class Door(Post):
             self.sock.close()
             return None
         try:
-            for _ in range(ACCEPT):
+            for _ in range(ACCEPTS):
                 sock = crew.runtime.accept(self.sock)
                 if sock is None:
                     break
                 crew.admit(crew.runtime.pump_class(sock, NOBODY))
         except OSError as error:
-            # Out of descriptors or memory: look again in a second.
-            crew.runtime.report("accept", error)
-            return 0, crew.runtime.now() + 1.0
+            crew.runtime.report("Cannot accept", error)
+            return 0, crew.runtime.now() + ACCEPT_PAUSE
         return crew.runtime.readable, FOREVER
 
     def abandon(self) -> None:

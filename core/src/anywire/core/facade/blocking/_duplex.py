@@ -7,7 +7,8 @@ from typing import Any
 
 from ..._pump import FOREVER
 from .. import _duplex
-from .._duplex import CLOSE_TIMEOUT, READ
+from .._duplex import READ
+from .._socket_pump import CLOSE_TIMEOUT
 
 __all__ = ["DuplexPump"]
 
