@@ -15,7 +15,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lines setup demo serve test check conformance goldens probe lint types contracts unit format blocking docs clean distclean
+.PHONY: help lines setup demo serve test check conformance goldens probe lint types contracts unit format blocking docs api clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ blocking: $(STAMP) ## Write the blocking colour of drivers and examples again, f
 
 docs: $(STAMP) ## Draw what is drawn from the code: docs/states.md
 	$(BIN)/python docs/make_state_diagrams.py
+
+api: $(STAMP) ## Write down the public API again, after a change of it that is meant: docs/api.txt
+	$(BIN)/python tools/make_api.py
 
 # ---- clean-up --------------------------------------------------------------------------------------------------------
 
