@@ -64,7 +64,7 @@ def _half() -> list[str]:
     for state, row in HALF.items():
         cells = [f"`{row[what]}`" if what in row else "" for what in INPUTS]
         lines.append(f"| `{state}` | " + " | ".join(cells) + " |")
-    return [*lines, "", "An empty cell cannot happen: `step()` raises `KeyError`, a defect of anywire."]
+    return [*lines, "", "An empty cell cannot happen: looking it up raises `KeyError`, a defect of anywire."]
 
 
 def _joint() -> list[str]:

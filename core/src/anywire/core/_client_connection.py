@@ -26,7 +26,7 @@ from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
 from ._parser import Parser
 from ._pump import FOREVER
-from ._state import BODY, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED
+from ._state import BODY, CYCLE, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED, joint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,12 +223,12 @@ class ClientConnection(Connection):
     def cycle(self) -> bool:
         """End the exchange. Returns True if another one may follow here."""
         self._request = self._message = None
-        parser = self._parser
-        if self.keep_alive and not (self._lost or parser.buffered or self.eof):
-            self.receiving = IDLE
-            self.sending = IDLE
-            return True
-        return False
+        if self._lost or self._parser.buffered or self.eof:
+            return False
+        if joint(self.receiving, self.sending, self.keep_alive) != CYCLE:
+            return False
+        self.receiving = self.sending = HALF[DONE][CYCLE]
+        return True
 
     def destroy(self, error: AnywireError | None = None) -> None:
         """Give the transport up now, and with it the request it carries."""

@@ -418,7 +418,7 @@ class ClientRequest(OutgoingMessage):
         # Without persistence the end of the response ends the exchange, whatever of the upload is missing (CLI-67).
         message = self.res
         self._over = True
-        persists = connection.cycle() and self.should_keep_alive and what is not None
+        persists = connection.cycle() and self.should_keep_alive
         lease, self._lease = self._lease, None
         if lease is not None and self._pool is not None:
             self._pool.release(lease, self._now(), persists, message)

@@ -16,10 +16,11 @@ Each half is in one of six states:
 ``CLOSED``    nothing more will come in this direction, and nothing is missing.
 ``FAILED``    nothing more will come, and something is missing or was wrong.
 
-:data:`HALF` holds every transition of a half; what is not in it cannot happen, and
-:func:`step` raises ``KeyError`` — a bug of ours, never a peer's doing. What
-couples the halves is :data:`JOINT`: when both are ``DONE`` the exchange is over,
-and the keep-alive flag decides between ``CYCLE`` (both go ``IDLE``) and ``END``.
+:data:`HALF` holds every transition of a half: ``HALF[state][input]`` is the state after
+it. What is not in it cannot happen, and looking it up raises ``KeyError``: a bug of ours,
+never a peer's doing. What couples the halves is :data:`JOINT`: when both are ``DONE`` the
+exchange is over, and the keep-alive flag decides between ``CYCLE`` (both go ``IDLE``) and
+``END``. (A server lingers before it ends: see ``_server_connection``.)
 
 Nothing here knows which side we are: for a server *receiving* is the request,
 for a client it is the response. docs/states.md is drawn from these two tables by
@@ -40,7 +41,6 @@ __all__ = [
     "JOINT",
     "SWITCHED",
     "joint",
-    "step",
 ]
 
 IDLE: Final = "idle"
@@ -74,15 +74,6 @@ JOINT: Final[dict[tuple[str, str, bool], str]] = {
     (DONE, DONE, False): END,
 }
 """(receiving, sending, keep_alive) → the input both halves get next. Anything else waits."""
-
-
-def step(state: str, what: str) -> str:
-    """The state a half is in after `what`.
-
-    Raises:
-        KeyError: the transition does not exist; a defect of anywire.
-    """
-    return HALF[state][what]
 
 
 def joint(receiving: str, sending: str, keep_alive: bool) -> str | None:
