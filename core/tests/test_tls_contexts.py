@@ -127,6 +127,12 @@ def test_contexts_are_bounded(monkeypatch: pytest.MonkeyPatch, pem: dict[str, st
 def test_what_openssl_refuses(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("no certificate")
-    for options in ({"ca": str(wrong)}, {"cert": str(wrong)}, {"ciphers": "none"}, {"ecdh_curve": "none"}):
-        with pytest.raises(ArgumentValueError, match="TLS options cannot be used"):
+    for options, blamed in (
+        ({"ca": str(wrong)}, 'The option "ca"'),
+        ({"cert": str(wrong), "key": str(wrong)}, 'The options "cert" and "key"'),
+        ({"cert": str(wrong)}, 'The option "cert", which without "key" holds both,'),
+        ({"ciphers": "none"}, 'The option "ciphers"'),
+        ({"ecdh_curve": "none"}, 'The option "ecdh_curve"'),
+    ):
+        with pytest.raises(ArgumentValueError, match=f"^{blamed} cannot be used: "):
             client_context(ssl, tempfile, options)

@@ -13,8 +13,8 @@ its certificate may have been renewed under the same path.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from errno import errorcode
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,32 +135,36 @@ def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any) -> Any:
     return made
 
 
-def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
+@contextmanager
+def _blaming(ssl: Any, what: str) -> Iterator[None]:
+    """What OpenSSL has against an option names none, and "PEM lib" helps nobody: say which it was."""
     try:
-        return _make_inside(ssl, tls, tempfile, server=server)
+        yield
     except ArgumentValueError:
         raise
     except (ssl.SSLError, ValueError) as error:
         # A mistake in an option is not a connection that failed, so it is no OSError here.
         reason = getattr(error, "reason", None)
         code = f"ERR_OSSL_{reason}".replace(" ", "_") if reason else "ERR_INVALID_ARG_VALUE"
-        raise ArgumentValueError(f"TLS options cannot be used: {error}", code=code) from error
+        raise ArgumentValueError(f"{what} cannot be used: {error}", code=code) from error
 
 
-def _make_inside(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
+def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
     if server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     elif "ca" in tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-    context.set_alpn_protocols(list(tls.get("alpn_protocols", ("http/1.1",))))
+    with _blaming(ssl, 'The option "alpn_protocols"'):
+        context.set_alpn_protocols(list(tls.get("alpn_protocols", ("http/1.1",))))
     for authority in _listed(tls.get("ca")):
-        text = authority.decode("ascii") if isinstance(authority, bytes) else str(authority)
-        if _is_pem(text):
-            context.load_verify_locations(cadata=text)
-        else:
-            _load_authorities(context, text, "ca")
+        with _blaming(ssl, 'The option "ca"'):
+            text = _text(authority)
+            if _is_pem(text):
+                context.load_verify_locations(cadata=text)
+            else:
+                _load_authorities(context, text, "ca")
     insist = tls.get("reject_unauthorized", True)
     if server:
         if tls.get("request_cert", "ca" in tls):
@@ -173,16 +177,19 @@ def _make_inside(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: boo
     elif tls.get("check_hostname") is False:
         context.check_hostname = False
     if "cert" in tls:
-        _load_chain(ssl, context, tls, tempfile)
+        pair = 'The options "cert" and "key"' if "key" in tls else 'The option "cert", which without "key" holds both,'
+        with _blaming(ssl, pair):
+            _load_chain(ssl, context, tls, tempfile)
         if not server:
             context.post_handshake_auth = True  # a server may ask only once it knows what for (RFC 8446 section 4.6.2)
     for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
         if name in tls:
-            setattr(context, attribute, _version(ssl, tls[name], name))
-    if "ciphers" in tls:
-        context.set_ciphers(tls["ciphers"])
-    if "ecdh_curve" in tls:
-        context.set_ecdh_curve(tls["ecdh_curve"])
+            with _blaming(ssl, f'The option "{name}"'):
+                setattr(context, attribute, _version(ssl, tls[name], name))
+    for name, use in (("ciphers", context.set_ciphers), ("ecdh_curve", context.set_ecdh_curve)):
+        if name in tls:
+            with _blaming(ssl, f'The option "{name}"'):
+                use(tls[name])
     if "secure_options" in tls:
         context.options |= tls["secure_options"]
     if "honor_cipher_order" in tls:
