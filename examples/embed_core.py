@@ -22,14 +22,22 @@ class Connection:
         """Send a request, return status and body."""
         self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         while (head := self.parser.next_response("GET")) is None:  # None: it needs more bytes
-            self.parser.receive_data(self.socket.recv(65536))
+            self._receive()
         body = b""
         while (piece := self.parser.next_body()) != b"":  # b"": the message is complete
             if piece is None:
-                self.parser.receive_data(self.socket.recv(65536))
+                self._receive()
             else:
                 body += piece
         return head[0], body
+
+    def _receive(self) -> None:
+        if data := self.socket.recv(65536):
+            self.parser.receive_data(data)
+        else:
+            self.parser.receive_eof()  # a message that cannot be complete now is an error of the next call
+            if self.parser.at_eof:
+                raise ConnectionResetError("closed before an answer began")
 
 
 def serve(listener: socket.socket) -> None:
