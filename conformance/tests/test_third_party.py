@@ -169,6 +169,18 @@ def test_a_request_is_cancelled_and_its_place_is_free() -> None:
     assert run(main()) == ["True"] * 4
 
 
+def test_a_server_says_what_it_is() -> None:
+    async def main() -> list[str]:
+        server = http.create_server(hello)
+        said = [repr(server)]
+        async with server:
+            await server.listen(0, "127.0.0.1")
+            said.append(re.sub(r":\d+", ":PORT", repr(server)))
+        return said
+
+    assert run(main()) == ["<Server not listening connections=0>", "<Server 127.0.0.1:PORT connections=0>"]
+
+
 def test_tls() -> None:
     """https is there for nothing: TLS is a feed between the pump and its connection."""
     authority = trustme.CA()

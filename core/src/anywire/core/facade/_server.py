@@ -67,6 +67,11 @@ class Server(_server.Server):
         self.scope: Any = None
         self.grace: float | None = 10.0
 
+    def __repr__(self) -> str:
+        address = self.address()
+        where = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else address or "not listening"
+        return f"<{type(self).__name__} {where} connections={len(self.connections)}>"
+
     # ---------------------------------------------------------------- listening
 
     def _where(self, *args: Any) -> ListenOptions:
