@@ -140,7 +140,7 @@ def test_what_was_run_is_reported_when_interrupted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(backend: Any, cases: Any, *, progress: Any) -> None:
-        progress(run_case(backend, cases[0], "whole"))
+        progress(run_case(backend, next(iter(cases)), "whole"))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_command, "run_suite", interrupted)
@@ -198,6 +198,28 @@ def test_what_is_wrong_with_a_backend_is_told_in_one_line(tmp_path: Path, text: 
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+STUCK = """
+import threading
+from anywire.conformance import run_command
+from anywire.conformance.simulated import Simulated
+
+run_command.STUCK = 0.1
+
+class Mine(Simulated):
+    def run(self, scenario):
+        threading.Event().wait()
+"""
+
+
+def test_a_loop_that_is_stuck_ends_the_command(tmp_path: Path) -> None:
+    """With the case it is stuck in, and where: what an exception cannot reach can still be shown."""
+    (tmp_path / "mine.py").write_text(STUCK)
+    done = command(tmp_path, "run", "--backend", "mine:Mine", "--only", "WIR-12")
+    assert done.returncode == 1
+    assert re.search(r"^✗ server/framing:\d+ .* is stuck: after 0.1 s", done.stderr, re.MULTILINE)
+    assert re.search(r'File ".*mine.py", line 9 in run$', done.stderr, re.MULTILINE)
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:

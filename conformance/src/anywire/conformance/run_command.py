@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
+import os
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .backends import KNOWN, Backend, resolve
+from .backends import KNOWN, PATIENCE, Backend, resolve
 from .cases import Case, matches
 from .running import FAIL, PASS, SKIP, Outcome
 from .selection import add_selection, selected_cases
 from .verdicts import DEVIATION, GAP, SIGNS, Verdict, as_json, judge, run_suite
 
 __all__ = ["add_run"]
+
+STUCK = 4 * PATIENCE
+"""Seconds after which a run is not given up by its backend any more: its loop sleeps or spins."""
 
 DESCRIPTION = """\
 Runs the cases on a backend and gives a verdict for each statement about Node's http module: pass, fail, deviation
@@ -26,7 +33,7 @@ A backend is one of this installation, or your own: a function without arguments
 docs/write-a-backend.md describes, named as some.module:function. Modules are also looked for in the current folder.
 """
 EPILOG = """\
-Exit status: 0 when nothing fails, 1 when something does, 2 when nothing was run.
+Exit status: 0 when nothing fails, 1 when something does (or the backend is stuck), 2 when nothing was run.
 
   anywire-conformance run --backend my.package:maker --only WIR -x   begin here, then SRV, CLI, and AGT last
   anywire-conformance run --backend my.package:maker --only AGT-20 -v
@@ -67,12 +74,15 @@ def _run(options: argparse.Namespace) -> int:
     report = _Report(options, shown, sum(len(case.variants) for case in cases))
     start = time.monotonic()
     interrupted = False
+    watchdog = _Watchdog()
     try:
-        run_suite(backend, cases, progress=report.add)
+        run_suite(backend, watchdog.follow(cases), progress=lambda outcome: watchdog.calm(report.add(outcome)))
     except _Enough:
         pass
     except KeyboardInterrupt:
         interrupted = True
+    finally:
+        watchdog.stop()
     took = time.monotonic() - start
     verdicts = judge(report.outcomes, _wanted(cases, options.only))
     report.finish(backend, verdicts, took)
@@ -94,6 +104,43 @@ def _wanted(cases: list[Case], only: list[str]) -> list[str] | None:
 
 class _Enough(Exception):
     """The first failure was to be the last."""
+
+
+class _Watchdog:
+    """Ends the process when a run neither ends nor is given up: no exception could get into a loop that is stuck."""
+
+    def __init__(self) -> None:
+        self._case = ""
+        self._timer: threading.Timer | None = None
+
+    def follow(self, cases: Iterable[Case]) -> Iterator[Case]:
+        """The same `cases`; each is watched from when it is taken."""
+        for case in cases:
+            self._case = case.name
+            self.calm()
+            yield case
+
+    def calm(self, _: object = None) -> None:
+        """Something came to its end: begin to wait anew."""
+        self.stop()
+        self._timer = threading.Timer(STUCK, self._bark)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Nothing runs."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _bark(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.write(
+            f"\n✗ {self._case} is stuck: after {STUCK:g} s it neither ended nor was given up. The backend's run() has to"
+            f" give up after {PATIENCE:g} s; it cannot if its loop is not called or its timers do not strike.\n\n"
+        )
+        sys.stderr.flush()
+        faulthandler.dump_traceback(sys.__stderr__, all_threads=True)
+        os._exit(1)
 
 
 class _Report:
