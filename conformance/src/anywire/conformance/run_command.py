@@ -75,8 +75,13 @@ def _run(options: argparse.Namespace) -> int:
     start = time.monotonic()
     interrupted = False
     watchdog = _Watchdog()
+
+    def over(outcome: Outcome) -> None:
+        watchdog.calm()
+        report.add(outcome)
+
     try:
-        run_suite(backend, watchdog.follow(cases), progress=lambda outcome: watchdog.calm(report.add(outcome)))
+        run_suite(backend, watchdog.follow(cases), progress=over)
     except _Enough:
         pass
     except KeyboardInterrupt:
@@ -120,7 +125,7 @@ class _Watchdog:
             self.calm()
             yield case
 
-    def calm(self, _: object = None) -> None:
+    def calm(self) -> None:
         """Something came to its end: begin to wait anew."""
         self.stop()
         self._timer = threading.Timer(STUCK, self._bark)
@@ -135,11 +140,11 @@ class _Watchdog:
     def _bark(self) -> None:
         sys.stdout.flush()
         sys.stderr.write(
-            f"\n✗ {self._case} is stuck: after {STUCK:g} s it neither ended nor was given up. The backend's run() has to"
-            f" give up after {PATIENCE:g} s; it cannot if its loop is not called or its timers do not strike.\n\n"
+            f"\n✗ {self._case} is stuck: after {STUCK:g} s it neither ended nor was given up. The backend's run()"
+            f" has to give up after {PATIENCE:g} s; it cannot if its loop sleeps, spins, or has no timers.\n\n"
         )
         sys.stderr.flush()
-        faulthandler.dump_traceback(sys.__stderr__, all_threads=True)
+        faulthandler.dump_traceback(2, all_threads=True)
         os._exit(1)
 
 
