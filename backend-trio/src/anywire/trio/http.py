@@ -1,15 +1,4 @@
-"""Node's ``http`` module on trio.
-
-from anywire.trio import http
-
-async def app(req, res):
-    res.write_head(200, {"Content-Type": "text/plain"})
-    await res.end("hello")
-
-async with http.create_server(app) as server:
-    await server.listen(8080, "127.0.0.1")
-    await server.serve_forever()
-"""
+"""Node's ``http`` module on trio. See the README for how it looks, docs/options.md for all options."""
 
 from __future__ import annotations
 

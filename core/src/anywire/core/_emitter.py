@@ -220,8 +220,7 @@ class Emitter:
         """The events that have listeners, in the order in which they got their first one."""
         return list(self._listeners or ())
 
-    # Every registration passes here: a subclass that must notice one (``data`` starts
-    # the flow, ``keylog`` hooks the sockets) overrides this one method.
+    # Every registration passes here: a subclass that must notice one overrides this one method.
     def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
         entry = _Once(listener) if once else listener
         listeners = self._listeners

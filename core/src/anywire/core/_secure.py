@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import TimedOut
 from ._pump import FOREVER
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SecureFeed", "hand_over", "shaken"]
 
-READ: int = 65536
+READ: Final = 65536
+"""Bytes of one read of plaintext."""
 
 
 class SecureFeed:

@@ -90,7 +90,10 @@ class Runtime(_runtime.Runtime, Protocol):
         """Make a connected handle a pump for `feed`. Owns the handle from now on."""
 
     async def listen(self, server: Server, options: Any) -> Listener:
-        """Bind, and serve every connection with ``server.serve(pump)`` until stopped. Raises OSError."""
+        """Bind, and serve each connection that ``server.admit(pump)`` lets in, until stopped. Raises OSError.
+
+        By ``server.serve(connection)``, in a task of its own; what cancels that is the connection's ``cancel``.
+        """
 
     def server_scope(self, server: Server) -> Any:
         """What ``async with server`` opens and closes, where tasks are structured: an async context manager, or None.

@@ -80,7 +80,11 @@ class Server(_server.Server):
         return self
 
     def serve_forever(self) -> None:
-        """Serve until the server is closed, or the task is cancelled, which closes it with :attr:`grace`."""
+        """Wait until the server is closed.
+
+        Cancelled it only ends: leaving ``with server`` is what closes the server then, with :attr:`grace`. Where
+        a thread waits, KeyboardInterrupt closes it here, with the same grace.
+        """
         self._check_running()
         waiter = self._runtime().waiter()
         self.once("close", waiter.wake)
