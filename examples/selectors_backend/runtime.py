@@ -25,6 +25,7 @@ class Runtime(LoopRuntime):
 def current_runtime() -> Runtime:
     """The runtime of the running loop, always the same one: pooled connections belong to it."""
     loop = current_loop()
-    if loop.runtime is None:
-        loop.runtime = Runtime(loop, socket, os, ssl, tempfile)
-    return loop.runtime  # type: ignore[no-any-return]
+    runtime: Runtime | None = loop.runtime
+    if runtime is None:
+        runtime = loop.runtime = Runtime(loop, socket, os, ssl, tempfile)
+    return runtime

@@ -214,7 +214,8 @@ class Runtime(SocketConnector):
 
     def _start(self, server: Server) -> Callable[..., object]:
         if server.scope is not None:
-            return server.scope.nursery.start_soon  # type: ignore[no-any-return]
+            start: Callable[..., object] = server.scope.nursery.start_soon
+            return start
         return partial(spawn_system_task, context=contextvars.copy_context())
 
     def inject(self, server: Server, handle: socket.socket | Pump) -> None:

@@ -137,7 +137,8 @@ class Asyncio(Awaiting):
 
     def now(self) -> float:
         """The loop's clock."""
-        return self._asyncio.get_running_loop().time()  # type: ignore[no-any-return]
+        now: float = self._asyncio.get_running_loop().time()
+        return now
 
     def flag(self) -> _AsyncioFlag:
         """An ``asyncio.Event`` that any thread may set."""
@@ -234,7 +235,8 @@ class Trio(Awaiting):
 
     def now(self) -> float:
         """The clock of trio."""
-        return self._trio.current_time()  # type: ignore[no-any-return]
+        now: float = self._trio.current_time()
+        return now
 
     def flag(self) -> _TrioFlag:
         """A ``trio.Event`` that any thread may set."""

@@ -279,7 +279,8 @@ class _Runner:
         finally:
             timer.cancel()
         if line:
-            return json.loads(line)  # type: ignore[no-any-return]
+            came: dict[str, Any] = json.loads(line)
+            return came
         self.close()
         reason = "Node never comes to rest" if process.returncode == -9 else f"Node died ({process.returncode})"
         return {"log": [], "peers": [], "lacks": [], "waiting": [reason]}

@@ -156,7 +156,7 @@ class SecureStream:
         except ssl.SSLZeroReturnError:
             data = b""
         if data == b"":
-            return await settle(self._stream.receive(1))  # type: ignore[no-any-return]
+            data = await settle(self._stream.receive(1))
         return data
 
     def drain(self) -> bytes:

@@ -231,7 +231,7 @@ class IncomingMessage(Emitter):
         self._make_rare().decoder = decoder
         return self
 
-    def read_nowait(self, n: int = -1) -> Any:
+    def read_nowait(self, n: int = -1) -> bytes | None:
         """The next piece of body without waiting (MSG-23, MSG-24).
 
         Args:
@@ -273,7 +273,7 @@ class IncomingMessage(Emitter):
             raise self._error
         return self._ended()
 
-    def _deliver(self, data: bytes, rare: _Rare | None, n: int) -> Any:
+    def _deliver(self, data: bytes, rare: _Rare | None, n: int) -> bytes | None:
         piece: Any = data
         if rare is not None and rare.decoder is not None:
             piece = rare.decoder.decode(data)
@@ -284,7 +284,7 @@ class IncomingMessage(Emitter):
                 piece = rare.decoder.decode(more)
         return self._hand_out(piece, n)
 
-    def _hand_out(self, piece: Any, n: int) -> Any:
+    def _hand_out(self, piece: bytes, n: int) -> bytes:
         if 0 < n < len(piece):
             self._make_rare().rest = piece[n:]
             piece = piece[:n]
@@ -301,15 +301,14 @@ class IncomingMessage(Emitter):
             self._error = error
             raise
 
-    def _ended(self) -> Any:
+    def _ended(self) -> bytes:
         """Everything was consumed: ``end``, once. Returns what a reader gets."""
         rare = self._rare
         if rare is not None and rare.decoder is not None:
-            rest = rare.decoder.decode(b"", True)
+            rest: Any = rare.decoder.decode(b"", True)
             rare.decoder = None
             if rest:
-                self.emit("data", rest)
-                return rest
+                return self._hand_out(rest, -1)
         if not self._end_seen:
             self._end_seen = True
             if self._listeners is not None:

@@ -256,7 +256,8 @@ class SecureFeed:
         """Ciphertext of everything that is queued, once. Plaintext waits until the handshake is done."""
         if self.established and self.error is None and not self._said_goodbye:
             self._encrypt()
-        return self._outgoing.read()  # type: ignore[no-any-return]
+        data: bytes = self._outgoing.read()
+        return data
 
     def _encrypt(self) -> None:
         view = memoryview(self.feed.data_to_send())

@@ -33,9 +33,10 @@ def current_runtime() -> Runtime:
         RuntimeError: outside of one.
     """
     kernel = current()
-    if kernel.runtime is None:
-        kernel.runtime = Runtime(kernel)
-    return kernel.runtime  # type: ignore[no-any-return]
+    runtime: Runtime | None = kernel.runtime
+    if runtime is None:
+        runtime = kernel.runtime = Runtime(kernel)
+    return runtime
 
 
 def wall_clock() -> float:
@@ -115,7 +116,8 @@ class Runtime:
         return [address for address in made if not family or family == address.family]
 
     def attempt(self, address: Address, local_address: str | None) -> Pump:
-        return self._network.connect(address.sockaddr, local_address)  # type: ignore[no-any-return]
+        made: Pump = self._network.connect(address.sockaddr, local_address)
+        return made
 
     async def race(self, handles: Sequence[Pump], seconds: float | None) -> list[tuple[Pump, OSError | None]]:
         parking = Parking(self._kernel, f"the connect of {handles}")

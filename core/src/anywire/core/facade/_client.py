@@ -183,10 +183,11 @@ class ClientRequest(_request.ClientRequest):
                 return None
             if lease.state == DONE:
                 raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
-            connection: Any = lease.connection
+            connection: ClientConnection | None = lease.connection
+            assert connection is not None, "it is assigned"
             if connection.pump.usable() and connection.reusable:
                 connection.on_idle_end = None
-                return connection  # type: ignore[no-any-return]
+                return connection
             agent.retry(lease, self._now(), fresh=self._replay is not None)
             self._settle()
 

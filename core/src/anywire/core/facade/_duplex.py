@@ -79,7 +79,7 @@ class DuplexPump:
         self._receive: Any = _method(stream, _RECEIVE)
         self._send: Any = _method(stream, _SEND)
         self._shut_down: Any = _method(stream, _CLOSE)
-        self._send_eof: Any = _method(stream, _SEND_EOF)
+        self._send_eof: Callable[[], Any] | None = _method(stream, _SEND_EOF)
         self._inbox: deque[bytes | OSError] = deque()
         self._outbox: deque[bytes] = deque()
         self._sending = b""  # what the carrier has in hand
@@ -147,7 +147,7 @@ class DuplexPump:
             return partial(self._send, self._sending)
         if self._half_closed and not self._said_eof:
             self._said_eof = True
-            return self._send_eof  # type: ignore[no-any-return]
+            return self._send_eof
         if self.closing:
             self._gone(None)
             self._arrived()

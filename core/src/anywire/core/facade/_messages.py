@@ -36,12 +36,12 @@ class Watched(Emitter):
             self._connection.pump.watch()
 
 
-def join(pieces: list[Any]) -> Any:
+def join(pieces: list[Any]) -> bytes:
     """Pieces of one body as one; bytes unless ``set_encoding`` made them str."""
     if not pieces:
         return b""
     if isinstance(pieces[0], str):
-        return "".join(pieces)
+        return "".join(pieces)  # type: ignore[return-value]  # set_encoding() is not in the types
     if isinstance(pieces[0], bytes):
         return b"".join(pieces)
     raise ArgumentTypeError(f"not a piece of body: {pieces[0]!r}")

@@ -328,9 +328,9 @@ class Server(_server.Server):
             self.answer_error(connection, error)
             connection.pump.flush()
             return None
-        socket: Any = self.socket_for(connection)
+        socket: Socket = self.socket_for(connection)
         if not connection.lost:
             # What is wrong was received; what is sent from here on is the listener's own.
             connection.give_up()
             socket._detach()
-        return socket  # type: ignore[no-any-return]
+        return socket

@@ -117,7 +117,8 @@ class LoopRuntime(SocketConnector):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
         """Run `work` beside everything else. Returns what cancels it."""
-        return self.loop.spawn(work).cancel  # type: ignore[no-any-return]
+        cancel: Callable[[], object] = self.loop.spawn(work).cancel
+        return cancel
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
         """Run `work` for at most `seconds`, or until ``hold.cancel()``; False if it was cut off."""

@@ -30,7 +30,7 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         while True:
             piece = self.read_nowait()
             if piece:
-                return piece  # type: ignore[no-any-return]
+                return piece
             if piece is not None:
                 raise StopAsyncIteration
             await self._park()
@@ -54,16 +54,16 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         if n < 0:
             pieces: list[Any] = []
             with keeping(pieces):
-                async for piece in self:
-                    pieces.append(piece)
-            return join(pieces)  # type: ignore[no-any-return]
+                async for each in self:
+                    pieces.append(each)
+            return join(pieces)
         if not self._connection.pump.fairness and (not n or self._at_hand()):
             await self._breathe()
         if not n:
             return b""
         while (piece := self.read_nowait(n)) is None:
             await self._park()
-        return piece  # type: ignore[no-any-return]
+        return piece
 
     async def resume(self) -> None:
         """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""

@@ -28,7 +28,7 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         while True:
             piece = self.read_nowait()
             if piece:
-                return piece  # type: ignore[no-any-return]
+                return piece
             if piece is not None:
                 raise StopIteration
             self._park()
@@ -52,14 +52,14 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         if n < 0:
             pieces: list[Any] = []
             with keeping(pieces):
-                for piece in self:
-                    pieces.append(piece)
-            return join(pieces)  # type: ignore[no-any-return]
+                for each in self:
+                    pieces.append(each)
+            return join(pieces)
         if not n:
             return b""
         while (piece := self.read_nowait(n)) is None:
             self._park()
-        return piece  # type: ignore[no-any-return]
+        return piece
 
     def resume(self) -> None:
         """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""

@@ -40,7 +40,8 @@ class SocketConnector(SocketRuntime):
     @property
     def getaddrinfo(self) -> Callable[..., Any]:
         """As the socket module's."""
-        return self._socket.getaddrinfo  # type: ignore[no-any-return]
+        ask: Callable[..., Any] = self._socket.getaddrinfo
+        return ask
 
     def aside(self, work: Callable[[], Any], connecting: Connecting) -> Any:
         """What `work` returns or raises. It cannot be told to hurry, so it runs beside us and may be left alone."""
