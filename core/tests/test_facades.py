@@ -58,13 +58,14 @@ FAIR = "in awaiting runtimes every call may have to be a checkpoint (fairness)"
 SETTLED = "a stream's methods need not be coroutines there"
 DIFFERENT = {
     "ClientRequest._answer": FAIR,
-    "ClientRequest._connect": "limits: cancellation there, Connecting here; create_connection may be awaited",
     "ClientRequest._open": "limits: cancellation there, Connecting here",
     "ClientRequest._pushed": FAIR,
     "ClientRequest._queue": "threads: what was waited for may have happened before there was a waiter",
     "ClientRequest.response": "listeners may be awaited",
     "connect": "limits: Connecting",
     "open_socket": "limits: Connecting",
+    "reach": "limits: Connecting; create_connection may be awaited",
+    "shake_hands": "limits: Connecting",
     "DuplexPump._carry_in": SETTLED,
     "DuplexPump._carry_out": SETTLED,
     "DuplexPump._close_stream": SETTLED,

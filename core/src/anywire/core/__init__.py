@@ -52,6 +52,7 @@ from ._server_connection import ServerConnection
 from ._server_options import ListenOptions, ServerOptions, listen_options, server_options
 from ._settings import SETTINGS, configure
 from ._status import METHODS, STATUS_CODES
+from ._timings import Timings
 from ._tls import client_context, server_context
 from ._url import ParsedUrl, parse_url
 
@@ -110,6 +111,7 @@ __all__ = [
     "StateError",
     "TLSError",
     "TimedOut",
+    "Timings",
     "TruncatedError",
     "addresses_from_lookup",
     "client_context",

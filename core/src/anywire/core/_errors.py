@@ -17,7 +17,10 @@ from __future__ import annotations
 
 import errno as _errno
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from ._timings import Timings
 
 __all__ = [
     "AnywireError",
@@ -62,6 +65,7 @@ class AnywireError(Exception):
         response_started: True once a byte of the answer had arrived.
         replay_safe: ``"yes"``, ``"no"`` or ``"unknown"``: may the request be sent again
             without the risk that the peer runs it twice?
+        timings: how long each phase of a request took, up to the error (ASK-49); None if it is no request's.
     """
 
     default_code = "ERR_ANYWIRE"
@@ -76,6 +80,7 @@ class AnywireError(Exception):
     bytes_written: int | None = None
     response_started: bool = False
     replay_safe: str = "unknown"
+    timings: Timings | None = None
 
     def __init__(self, message: str = "", *, code: str | None = None, phase: str | None = None) -> None:
         self.code = code or self.default_code

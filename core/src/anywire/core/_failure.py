@@ -26,6 +26,7 @@ __all__ = [
     "is_quiet",
     "keep_for_replay",
     "let_go",
+    "limit_of",
     "origin",
     "replayable",
     "timed_out",
@@ -86,6 +87,7 @@ def describe(request: ClientRequest, error: Exception) -> None:
     connection = request._connection
     error.method, error.origin = request._method, origin(request)
     error.elapsed = request._now() - request._began
+    error.timings = request.timings
     error.reused = request.reused_socket
     error.bytes_written = sent = 0 if connection is None else written(connection)
     error.response_started = connection is not None and connection.bytes_received
@@ -116,23 +118,38 @@ def timed_out(request: ClientRequest, option: str, limit: float | None, phase: s
 
 
 _LIMITS: Final = {
-    "queue": "queue_timeout",
-    "connect": "connect_timeout",
-    "head": "head_timeout",
-    "write": "idle_timeout",
-    "body": "idle_timeout",
+    "queue": ("queue_timeout",),
+    "resolve": ("connect_timeout",),
+    "connect": ("connect_timeout",),
+    "tls": ("tls_timeout", "connect_timeout"),
+    "write": ("write_timeout", "idle_timeout"),
+    "head": ("head_timeout",),
+    "body": ("idle_timeout",),
 }
+"""Which options limit a phase; the first that is given counts (ASK-19)."""
 
 
-def expired(request: ClientRequest, phase: str, limit: float | None) -> Exception:
-    """The limit of a phase, or the deadline, has struck: the request ends with the error that says so."""
-    options = request._options
-    option = _LIMITS[phase]
+def limit_of(request: ClientRequest, phase: str) -> tuple[str, float | None]:
+    """Name and seconds of what limits a phase; ``timeout`` and None if it has no limit of its own."""
+    for option in _LIMITS[phase]:
+        if (limit := getattr(request._options, option)) is not None:
+            return option, limit
+    return "timeout", None
+
+
+def expired(request: ClientRequest, phase: str, limit: float | None = None) -> Exception:
+    """A limit of this phase, or the deadline, has struck: the request ends with the error that says so.
+
+    Args:
+        request: whose it is.
+        phase: where it is.
+        limit: seconds; of what stands in for a limit that was not given.
+    """
+    option, own = limit_of(request, phase)
+    limit = own or limit
     # Timers may strike a little early: a phase without a limit of its own was ended by the deadline all the same.
     if request._deadline is not None and (not limit or request._now() >= request._deadline):
-        option, limit = "deadline", options.deadline
-    elif phase == "connect" and not options.connect_timeout:
-        option = "timeout"  # stands in for it
+        option, limit = "deadline", request._options.deadline
     return request._fail(timed_out(request, option, limit, phase))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._connection import Connection
+    from ._timings import Timings
 
 __all__ = ["IncomingMessage", "UPGRADED"]
 
@@ -133,6 +134,11 @@ class IncomingMessage(Emitter):
     def status_message(self) -> str | None:
         """Reason phrase, ``""`` if the peer sent none; None on a server (MSG-3)."""
         return self._second if self._flags & IS_RESPONSE else None
+
+    @property
+    def timings(self) -> Timings | None:
+        """Seconds in each phase of the exchange so far (ASK-49); None on a server."""
+        return None if self.req is None else self.req.timings
 
     @property
     def http_version(self) -> str:

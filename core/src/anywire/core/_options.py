@@ -81,10 +81,15 @@ REQUEST_OPTIONS: Final = (
         "auth", "create_connection", "default_port", "family", "host", "hostname", "insecure_http_parser",
         "join_duplicate_headers", "local_address", "lookup", "max_header_size", "max_headers_count", "port", "protocol",
         "set_host", "signal", "socket_options", "socket_path", "tls", "unique_headers",
-        "queue_timeout", "connect_timeout", "head_timeout", "idle_timeout",
+        "queue_timeout", "connect_timeout", "tls_timeout", "write_timeout", "head_timeout", "idle_timeout",
+        "continue_timeout",
     }
 )  # fmt: skip
 """Every name that ``request()`` and ``get()`` know."""
+_LIMITS: Final = (
+    "queue_timeout", "connect_timeout", "tls_timeout", "write_timeout", "head_timeout", "idle_timeout",
+    "continue_timeout",
+)  # fmt: skip
 
 
 _BODY: Final = "the body is written with write() or end()"
@@ -121,9 +126,12 @@ class RequestOptions:
             and no agent was given (MOD-37, MOD-38, MOD-40).
         timeout: idle timeout in seconds; 0.0 = none, None = not given, so the agent's applies (MOD-60).
         deadline: limit in seconds for the whole exchange, from the call to the last trailer; None = none (ASK-20).
-        queue_timeout, connect_timeout, head_timeout, idle_timeout: limits in seconds of the single
-            phases: waiting for a socket, resolving and connecting, waiting for the head of the
-            answer, waiting for more of its body; None = none (ASK-19).
+        queue_timeout, connect_timeout, tls_timeout, write_timeout, head_timeout, idle_timeout: limits in seconds of
+            the single phases: waiting for a socket, resolving and connecting, the TLS handshake (None = it is part of
+            connecting), waiting for a server that takes nothing of the request (None = `idle_timeout`), waiting for
+            the head of the answer, waiting for more of its body; None = none (ASK-19).
+        continue_timeout: with ``Expect: 100-continue``, how long the body is held back for an answer; None = it is
+            not held back (CLI-19).
         replay: may be sent again on a stale reused connection; True.
         max_header_size: bytes of a response head; None = the process-wide default (MOD-53).
         max_headers_count: fields of a response head; 0 = unlimited, None = the default, 2000 (CLI-30).
@@ -144,12 +152,11 @@ class RequestOptions:
     """
 
     __slots__ = (
-        "agent", "auth", "connect_timeout", "create_connection", "deadline", "default_port", "family", "head_timeout",
-        "header_host", "headers", "host", "idle_timeout", "insecure_http_parser", "join_duplicate_headers",
-        "local_address", "lookup",
-        "max_header_size", "max_headers_count", "method", "path", "plain", "port", "protocol", "queue_timeout",
-        "replay", "servername", "set_host", "signal", "socket_options", "socket_path", "timeout", "tls",
-        "unique_headers", "wall_clock",
+        "agent", "auth", "connect_timeout", "continue_timeout", "create_connection", "deadline", "default_port",
+        "family", "head_timeout", "header_host", "headers", "host", "idle_timeout", "insecure_http_parser",
+        "join_duplicate_headers", "local_address", "lookup", "max_header_size", "max_headers_count", "method", "path",
+        "plain", "port", "protocol", "queue_timeout", "replay", "servername", "set_host", "signal", "socket_options",
+        "socket_path", "timeout", "tls", "tls_timeout", "unique_headers", "wall_clock", "write_timeout",
     )  # fmt: skip
 
     method: str
@@ -168,8 +175,11 @@ class RequestOptions:
     deadline: float | None
     queue_timeout: float | None
     connect_timeout: float | None
+    tls_timeout: float | None
+    write_timeout: float | None
     head_timeout: float | None
     idle_timeout: float | None
+    continue_timeout: float | None
     replay: bool
     max_header_size: int | None
     max_headers_count: int | None
@@ -314,7 +324,8 @@ def request_options(
     made.auth = None if parsed is None else parsed.auth
     made.create_connection = None
     made.set_host = True
-    made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = None
+    made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = made.continue_timeout = None
+    made.tls_timeout = made.write_timeout = None
     made.max_header_size = made.max_headers_count = made.insecure_http_parser = None
     made.socket_path = made.local_address = made.family = made.lookup = made.servername = made.signal = None
     made.wall_clock = made.unique_headers = None
@@ -334,7 +345,7 @@ def request_options(
 def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None) -> None:
     """The options most requests do not give; in the order of MOD-62."""
     get = options.get
-    for name in ("queue_timeout", "connect_timeout", "head_timeout", "idle_timeout"):
+    for name in _LIMITS:
         if (value := get(name)) is not None:
             setattr(made, name, check_timeout(value, name) or None)
     made.max_header_size = check_size(get("max_header_size"), "max_header_size") or None

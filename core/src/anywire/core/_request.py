@@ -22,22 +22,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ._chars import check_method, check_target
-from ._checks import check_error, check_size
+from ._asked import Asked
+from ._checks import check_error
 from ._connection import Signal
 from ._emitter import Emitter
-from ._errors import AnywireError, LocalError, StateError
+from ._errors import AnywireError, LocalError
 from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import sent_once
 from ._incoming import UPGRADED, IncomingMessage
 from ._knobs import date_line, headers_of, obey, pools, probe, set_no_delay, when_connected
 from ._limits import Limits
-from ._options import RequestOptions, check_timeout, path_text
-from ._outgoing import UNRENDERED, OutgoingMessage
+from ._options import RequestOptions, check_timeout
+from ._outgoing import UNRENDERED
 from ._serializer import render_request
 from ._settings import SETTINGS
 from ._state import BODY, DONE, FAIL, HALF, HEAD, IDLE, joint
+from ._timings import Opening, Timings, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ _NO_BODY_EXPECTED: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE
 """Methods without chunked framing by default (CLI-11)."""
 
 
-class ClientRequest(OutgoingMessage):
+class ClientRequest(Asked):
     """A request in progress (CLI-1 to CLI-99). Made by ``request()`` and ``get()``.
 
     Events: ``socket(socket)``, ``response(message)``, ``information(message)``, ``continue()``,
@@ -70,8 +71,9 @@ class ClientRequest(OutgoingMessage):
     """
 
     __slots__ = (
-        "_began", "_deadline", "_error", "_lease", "_method", "_now", "_options", "_over", "_path", "_pool",
-        "_raw_fields", "_replay", "_switched", "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
+        "_answered_at", "_attached_at", "_began", "_deadline", "_ended_at", "_error", "_lease", "_now",
+        "_opening", "_over", "_pool", "_raw_fields", "_replay", "_sent_at", "_switched",
+        "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, now: Callable[[], float]) -> None:
@@ -101,6 +103,11 @@ class ClientRequest(OutgoingMessage):
         self._switched: tuple[IncomingMessage, bytes] | None = None
         self._timeout_seen = False
         self._began = began = now()
+        self._attached_at: float | None = None
+        self._sent_at: float | None = None
+        self._answered_at: float | None = None
+        self._ended_at: float | None = None
+        self._opening: Opening | None = None
         self._deadline = options.deadline + began if options.deadline else None
         self.agent = agent
         self.aborted = False
@@ -135,61 +142,6 @@ class ClientRequest(OutgoingMessage):
     # ---------------------------------------------------------------- properties
 
     @property
-    def method(self) -> str:
-        """Request method; may be changed until the head is rendered, and is checked then (CLI-2)."""
-        return self._method
-
-    @method.setter
-    def method(self, method: str) -> None:
-        self._check_not_sent()
-        self._method = check_method(method)
-
-    @property
-    def path(self) -> str:
-        """Request target; may be changed until the head is rendered, and is checked then (CLI-2)."""
-        return self._path
-
-    @path.setter
-    def path(self, path: str) -> None:
-        self._check_not_sent()
-        self._path = check_target(path_text(path))
-
-    @property
-    def host(self) -> str:
-        """Where to (CLI-L2)."""
-        return self._options.host
-
-    @property
-    def protocol(self) -> str:
-        """``"http:"`` or ``"https:"`` (CLI-L2)."""
-        return self._options.protocol
-
-    @property
-    def socket_path(self) -> str | None:
-        """Unix socket path (CLI-14)."""
-        return self._options.socket_path
-
-    @property
-    def max_header_size(self) -> int | None:
-        """The option as given (CLI-14)."""
-        return self._options.max_header_size
-
-    @property
-    def insecure_http_parser(self) -> bool | None:
-        """The option as given (CLI-14)."""
-        return self._options.insecure_http_parser
-
-    @property
-    def max_headers_count(self) -> int | None:
-        """Most fields of a response; 0 is unlimited. Read when the request gets its connection (CLI-30)."""
-        return self._options.max_headers_count
-
-    @max_headers_count.setter
-    def max_headers_count(self, count: int | None) -> None:
-        self._options.max_headers_count = check_size(count, "max_headers_count")
-        self._options.plain = False
-
-    @property
     def socket(self) -> Any:
         """The transport once there is one, also afterwards (CLI-4)."""
         return None if self._connection is None else self._connection.user_socket()
@@ -204,9 +156,10 @@ class ClientRequest(OutgoingMessage):
         """What ended this request early, or None."""
         return self._error
 
-    def _check_not_sent(self) -> None:
-        if self._framing != UNRENDERED:
-            raise StateError("Cannot change the request line after the head is rendered", code="ERR_HTTP_HEADERS_SENT")
+    @property
+    def timings(self) -> Timings:
+        """Seconds in each phase so far (ASK-49)."""
+        return timings_of(self)
 
     def _is_response(self) -> bool:
         return False
@@ -250,6 +203,7 @@ class ClientRequest(OutgoingMessage):
     def _message_ended(self) -> None:
         connection = self._connection
         if connection is not None and not self._gone():
+            self._sent_at = self._now()
             connection.request_ended()
             if connection.receiving == DONE:
                 # First out with it: what is over may carry the next request at once (CLI-66).
@@ -257,6 +211,8 @@ class ClientRequest(OutgoingMessage):
                 self._maybe_over()
 
     def _drained(self) -> None:
+        if self.writable_ended:
+            self._sent_at = self._now()
         super()._drained()
         self._maybe_over()
 
@@ -276,6 +232,7 @@ class ClientRequest(OutgoingMessage):
     def _attach(self, connection: ClientConnection, reused: bool) -> None:
         """The connection is ours until the exchange is over."""
         self._connection = connection
+        self._attached_at = now = self._now()
         self.reused_socket = reused
         rules = self._options.parsing
         if connection.rules != rules:
@@ -292,6 +249,7 @@ class ClientRequest(OutgoingMessage):
             self._sink += queued
             connection.sending = HALF[IDLE][HEAD]
         if self.writable_ended:
+            self._sent_at = now
             connection.request_ended()
         # The request's own limit rules while it has the connection (AGT-67).
         limit = self.timeout if self.timeout is not None or self._pool is None else self._pool.timeout
@@ -348,6 +306,7 @@ class ClientRequest(OutgoingMessage):
                 if status < 200 and status != 101:
                     event.req = self
                     if status == 100:
+                        self._options.continue_timeout = None
                         self.emit("continue")
                     self.emit("information", event)
                 else:
@@ -368,6 +327,7 @@ class ClientRequest(OutgoingMessage):
 
     def _answered(self, message: IncomingMessage) -> None:
         self.res = message
+        self._answered_at = self._now()
         message.req = self
         self._replay = None
         connection = self._connection
@@ -418,10 +378,11 @@ class ClientRequest(OutgoingMessage):
         # Without persistence the end of the response ends the exchange, whatever of the upload is missing (CLI-67).
         message = self.res
         self._over = True
+        self._ended_at = now = self._now()
         persists = connection.cycle() and self.should_keep_alive
         lease, self._lease = self._lease, None
         if lease is not None and self._pool is not None:
-            self._pool.release(lease, self._now(), persists, message)
+            self._pool.release(lease, now, persists, message)
             self._settle()
         if not persists:
             connection.pump.close()
@@ -437,6 +398,7 @@ class ClientRequest(OutgoingMessage):
         if self._over or self._error is not None:
             return self._error or error
         self._error = error
+        self._ended_at = self._now()
         describe(self, error)
         connection, message = self._connection, self.res
         if connection is not None and connection.request is self and connection.error is None:
@@ -494,7 +456,9 @@ class ClientRequest(OutgoingMessage):
 
     def _phase(self) -> str:
         if self._connection is None:
-            return "queue" if self._lease is not None and self._lease.state == "queued" else "connect"
+            if self._lease is not None and self._lease.state == "queued":
+                return "queue"
+            return "connect" if self._opening is None else self._opening.phase
         return "body" if self._connection.receiving == BODY else "head"
 
     def _settle(self) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from .. import _request
 from .._client_connection import ClientConnection
 from .._errors import ArgumentTypeError, ConnectionLost, LocalError, StateError, tls_error
-from .._failure import expired
+from .._failure import expired, limit_of
 from .._knobs import probe
 from .._lease import DONE, OPEN, QUEUED
 from .._options import server_name
-from .._outgoing import UNRENDERED
+from .._outgoing import NOWHERE, UNRENDERED
 from .._pump import FOREVER
 from .._secure import shaken
 from .._tls import client_feed
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .._incoming import IncomingMessage
     from .._lease import Lease
     from .._options import RequestOptions
-    from .._secure import SecureFeed
+    from .._timings import Opening
     from .._user_socket import Socket
 
 __all__ = ["ClientRequest", "handshake"]
@@ -69,7 +69,7 @@ class ClientRequest(_request.ClientRequest):
         if due is None:
             return self._due(limit)
         if due != FOREVER and self._now() >= due:
-            raise expired(self, "head", limit)
+            raise expired(self, "head")
         return due
 
     def _check_moved(self, phase: str, due: float, moved: bool) -> None:
@@ -81,7 +81,11 @@ class ClientRequest(_request.ClientRequest):
         if due == FOREVER or (now := self._now()) < due:
             return
         if not moved or (self._deadline is not None and now >= self._deadline):
-            raise expired(self, phase, self._options.idle_timeout)
+            raise expired(self, phase)
+
+    def _write_due(self) -> float:
+        """When a server that takes nothing of the request is given up."""
+        return self._due(limit_of(self, "write")[1])
 
     def _interrupted(self, problem: BaseException) -> None:
         """A wait was cancelled: release everything, now, without another suspension (ASK-12)."""
@@ -93,6 +97,29 @@ class ClientRequest(_request.ClientRequest):
             self._fail(error)
 
     # ---------------------------------------------------------------- sending and the answer
+
+    def _expects(self) -> float | None:
+        """For how long the body is held back: None without ``Expect: 100-continue``."""
+        fields: Any = self._raw_fields if self._store is None else self._store.items()
+        asked = any(name.lower() == "expect" and str(value).lower() == "100-continue" for name, value in fields)
+        return self._options.continue_timeout if asked else None
+
+    def _advised(self, due: float | None) -> bool:
+        """The body is held back no longer: 100 came, a final answer did, or it is `due`, known once the head is out.
+
+        After a final answer nothing of the body is sent (RFC 9110 section 10.1.1).
+        """
+        if due is None:
+            self.flush_headers_nowait()
+        if self._advance() is not None:
+            self._sink = NOWHERE
+            self.should_keep_alive = False  # it would take what follows for the body
+            self._maybe_over()
+        elif due is not None and self._now() >= due:
+            self._check_moved("head", self._deadline or FOREVER, True)
+        elif self._options.continue_timeout is not None:
+            return False
+        return True
 
     def _write_unchecked(self, chunk: Any) -> None:
         if self._error is not None:
@@ -219,14 +246,22 @@ class ClientRequest(_request.ClientRequest):
 
     def _check_queue(self, due: float) -> None:
         if self._in_queue and self._now() >= due:
-            raise expired(self, "queue", self._options.queue_timeout)
+            raise expired(self, "queue")
 
     @property
-    def _connect_limit(self) -> float | None:
-        """The phase's own limit, or the idle timeout, which counts from the beginning (CLI-88, AGT-68)."""
+    def _opening_limit(self) -> float | None:
+        """The limit of the phase, or the idle timeout, which counts from the beginning (CLI-88, AGT-68)."""
         options = self._options
         timeout = self._pool.timeout if options.timeout is None and self._pool is not None else options.timeout
-        return options.connect_timeout or (None if self._timeout_seen else timeout)
+        return limit_of(self, self._phase())[1] or (None if self._timeout_seen else timeout)
+
+    def _opening_due(self, connection: ClientConnection, opening: Opening) -> float:
+        """When the step of opening that begins now has to be over: TLS with the rest, if it has no limit of its own."""
+        if connection.secure is not None:
+            opening.reached("tls")
+        if opening.due is None or (opening.phase == "tls" and self._options.tls_timeout):
+            opening.due = self._due(self._opening_limit)
+        return opening.due
 
     def _new_connection(self) -> ClientConnection:
         limits, lenient = self.parser_options()
@@ -235,20 +270,22 @@ class ClientRequest(_request.ClientRequest):
         )
 
     def _how_to_connect(
-        self, connection: ClientConnection
-    ) -> tuple[dict[str, Any], SecureFeed | None, Callable[[dict[str, Any]], Any] | None]:
-        """Connection options; TLS, if that is to be spoken; what replaces connecting, if anything does (AGT-31)."""
+        self, connection: ClientConnection, opening: Opening
+    ) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any] | None]:
+        """Connection options; what replaces connecting, if anything does (AGT-31). The connection has its TLS."""
         options, agent, runtime = self._options, self._pool, self._runtime
         wanted = options.connection_options() if agent is None else agent.connection_options(options)
-        secure = None
         create = options.create_connection if agent is None else agent.connector
         name = server_name(options, self.get_header("host"))
         if create is not None:
             wanted["servername"] = name  # AGT-37
+            opening.ours = False
+            opening.reached("connect")
         if options.protocol == "https:":
             slot = None if agent is None or self._lease is None else agent.session_slot(self._lease.name)
-            secure = client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
-        return wanted, secure, create
+            client_feed(runtime.ssl, runtime.tempfile, wanted, name, connection, slot)
+            opening.host = wanted["host"]
+        return wanted, create
 
     def _handle(self, made: Any, connection: ClientConnection) -> Any:
         """What ``create_connection`` returned, as a handle; that of a stream is its pump.
@@ -270,30 +307,28 @@ class ClientRequest(_request.ClientRequest):
                 raise
             return self.socket_class.duplex_class(self._runtime, made)
 
-    def _connected(self, connection: ClientConnection, *, ours: bool) -> None:
-        """The connection is there, by `ours` or the user's doing; sockets of the user's are left as they are."""
+    def _connected(self, connection: ClientConnection, opening: Opening) -> None:
+        """The connection is there, by our doing or the user's; sockets of the user's are left as they are."""
         agent = self._pool
-        if ours:
+        if opening.ours:
             probe(connection, True, agent.keep_alive_delay if agent is not None and agent.keep_alive else PROBE)
         if agent is not None and agent.timeout:
             connection.idle_timeout = agent.timeout
 
-    def _cut_short(self, limit: float | None) -> None:
+    def _cut_short(self) -> None:
         """Connecting ended without a connection. Returns if that was told to `timeout` listeners: then we try again.
 
         Raises:
             AnywireError: why there will be none.
         """
-        lease = self._lease
+        lease, phase = self._lease, self._phase()
         if self._error is not None:
             raise self._error
         if lease is not None and lease.error is not None:
             raise self._fail(lease.error)
-        deadline = self._deadline
-        if self._options.connect_timeout or (deadline is not None and self._now() >= deadline):
-            raise expired(self, "connect", limit)
-        if self._timeout_seen or not self.listener_count("timeout"):
-            raise expired(self, "connect", limit)
+        limited = limit_of(self, phase)[1] or (self._deadline is not None and self._now() >= self._deadline)
+        if limited or self._timeout_seen or not self.listener_count("timeout"):
+            raise expired(self, phase, self._opening_limit)
         self._timed_out()
 
     def _opened(self, connection: ClientConnection) -> bool:
@@ -323,18 +358,20 @@ class ClientRequest(_request.ClientRequest):
 
 
 @contextmanager
-def handshake(pump: Any, secure: SecureFeed, host: str) -> Iterator[None]:
-    """Shake hands with `host`: inside, wait on `pump` while ``secure.shaking``. On failure the transport is gone.
+def handshake(connection: ClientConnection, opening: Opening) -> Iterator[tuple[Any, Any]]:
+    """Shake hands: inside, wait on the pump while the feed is ``shaking``. On failure the transport is gone.
 
     Raises:
         TLSError: with an ``ssl.SSLError`` that says why as its cause; or the connection was lost.
     """
+    pump: Any = connection.pump
+    secure: Any = connection.secure
     secure.attach(pump)
     try:
         secure.shake_hands()
-        yield
+        yield pump, secure
     except BaseException:
         pump.abort()
         raise
     if error := shaken(pump, secure):
-        raise tls_error(error, host) from error
+        raise tls_error(error, opening.host) from error

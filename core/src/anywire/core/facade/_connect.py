@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .._client_connection import ClientConnection
+    from .._timings import Opening
     from ._client import ClientRequest
     from ._runtime import Runtime
 
@@ -36,6 +37,7 @@ class Connect:
     Args:
         runtime: starts attempts and discards handles.
         wanted: connection options.
+        opening: is told when the name was resolved.
 
     Attributes:
         step: what to wait for; None at the end.
@@ -45,10 +47,11 @@ class Connect:
         ConnectError: nothing could be reached; from whatever leads to that.
     """
 
-    __slots__ = ("_handles", "_last", "_plan", "_runtime", "_wanted", "step", "winner")
+    __slots__ = ("_handles", "_last", "_opening", "_plan", "_runtime", "_wanted", "step", "winner")
 
-    def __init__(self, runtime: Runtime, wanted: dict[str, Any]) -> None:
+    def __init__(self, runtime: Runtime, wanted: dict[str, Any], opening: Opening | None) -> None:
         self._runtime = runtime
+        self._opening = opening
         self._wanted = wanted
         self._handles: list[Any] = []
         self._last: Any = None
@@ -96,6 +99,8 @@ class Connect:
                 except OSError as error:
                     value, move = error, self._plan.throw
             self.step = self._last = effect
+            if self._opening is not None and isinstance(effect, Race):
+                self._opening.reached("connect")
         except StopIteration as stop:
             self.winner = stop.value
         except OSError as error:

@@ -6,14 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..._errors import AnywireError
+from ..._outgoing import NOWHERE
 from ..._pump import FOREVER
+from ..._timings import Opening
 from .. import _client
-from .._client import handshake
-from .._connect import connect_error, ready
 from .._turn import Turn
 from ._duplex import settle
 from ._messages import IncomingMessage
-from ._opening import connect
+from ._opening import reach, shake_hands
 from ._runtime import Hold
 from ._socket import Socket
 
@@ -51,6 +51,8 @@ class ClientRequest(_client.ClientRequest):
             AnywireError: no connection, or it was lost without an answer.
             ArgumentTypeError, StateError: as ``write_nowait``.
         """
+        if self._options.continue_timeout is not None:
+            await self._hold_back()
         self._write_unchecked(chunk)
         return await self._pushed()
 
@@ -64,6 +66,8 @@ class ClientRequest(_client.ClientRequest):
         Raises:
             AnywireError: no connection, or it was lost without an answer.
         """
+        if self._options.continue_timeout is not None and data is not None:
+            await self._hold_back()
         self._end_unchecked(data, trailers)
         await self._pushed()
         return self
@@ -73,10 +77,22 @@ class ClientRequest(_client.ClientRequest):
         self.flush_headers_nowait()
         await self._pushed()
 
+    async def _hold_back(self) -> None:
+        """Wait before the body is sent, if that was asked for, and only once (ASK-33)."""
+        limit = self._expects()
+        due: float | None = None
+        while limit is not None and not self._advised(due):
+            if self._connection is None:
+                await self._acquire()
+            else:
+                due = due or self._due(limit)
+                await self._park(due)
+        self._options.continue_timeout = None
+
     async def _pushed(self) -> bool:
         """Wait until the transport took most of what we wrote, with an ear for the answer."""
         waited = False
-        while not self._over:
+        while not self._over and self._sink is not NOWHERE:
             connection = self._connection
             if connection is None:  # not yet, or again: a replay
                 await self._acquire()
@@ -84,19 +100,20 @@ class ClientRequest(_client.ClientRequest):
             pump: Any = connection.pump
             if pump.blocked:
                 left = pump.unsent
-                due = self._due(self._options.idle_timeout)
+                due = self._write_due()
                 await self._park(due)
-                if pump.blocked:  # idle_timeout is for a peer that takes nothing at all
+                if pump.blocked:  # the limit is for a peer that takes nothing at all
                     self._check_moved("write", due, pump.unsent < left)
             elif waited or self._unchecked < pump.fairness:
                 return True
             else:
                 await self._park(0.0)
+                self._check_moved("write", self._deadline or FOREVER, True)
             self._unchecked = 0
             waited = True
             if (connection.bytes_received or connection.lost) and self._advance() is not None:
                 return not self._gone() and connection.keep_alive and not connection.lost
-        return not self._gone()
+        return not self._gone() and self._sink is not NOWHERE
 
     # ---------------------------------------------------------------- the answer
 
@@ -212,27 +229,14 @@ class ClientRequest(_client.ClientRequest):
         None: it took too long, and who listens for ``timeout`` wants it to go on (CLI-88).
         """
         connection = self._new_connection()
-        limit = self._connect_limit
+        opening = self._opening = Opening(self._now)
         with self._woken_by(Hold()) as hold:
-            done = await self._runtime.within(self._due(limit) - self._now(), self._connect(connection), hold)
-            if not done:
-                self._cut_short(limit)
-                return None
+            for step in reach, shake_hands:
+                seconds = self._opening_due(connection, opening) - self._now()
+                if not await self._runtime.within(seconds, step(self, connection, opening), hold):
+                    self._cut_short()
+                    return None
+                if connection.secure is None:
+                    break
+        self._connected(connection, opening)
         return connection
-
-    async def _connect(self, connection: ClientConnection) -> None:
-        runtime = self._runtime
-        wanted, secure, create = self._how_to_connect(connection)
-        try:
-            if create is None:
-                handle = await connect(runtime, wanted)
-            else:
-                handle = self._handle(await settle(create(wanted)), connection)
-            connection.pump = pump = ready(handle, connection) or await runtime.open(handle, connection)
-        except OSError as error:
-            raise connect_error(error, wanted) from error
-        if secure is not None:
-            with handshake(pump, secure, wanted["host"]):
-                while secure.shaking:
-                    await pump.wait(FOREVER)
-        self._connected(connection, ours=create is None)

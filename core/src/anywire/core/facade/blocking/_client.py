@@ -6,13 +6,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from ..._errors import AnywireError
+from ..._outgoing import NOWHERE
+from ..._pump import FOREVER
+from ..._timings import Opening
 from .. import _client
-from .._client import handshake
-from .._connect import Connecting, CutShort, Wanted, connect_error, ready
+from .._connect import Connecting, CutShort
 from .._messages import FAIRNESS
 from .._turn import Turn
 from ._messages import IncomingMessage
-from ._opening import connect
+from ._opening import reach, shake_hands
 from ._socket import Socket
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class ClientRequest(_client.ClientRequest):
             AnywireError: no connection, or it was lost without an answer.
             ArgumentTypeError, StateError: as ``write_nowait``.
         """
+        if self._options.continue_timeout is not None:
+            self._hold_back()
         self._write_unchecked(chunk)
         return self._pushed()
 
@@ -60,6 +64,8 @@ class ClientRequest(_client.ClientRequest):
         Raises:
             AnywireError: no connection, or it was lost without an answer.
         """
+        if self._options.continue_timeout is not None and data is not None:
+            self._hold_back()
         self._end_unchecked(data, trailers)
         self._pushed()
         return self
@@ -69,9 +75,21 @@ class ClientRequest(_client.ClientRequest):
         self.flush_headers_nowait()
         self._pushed()
 
+    def _hold_back(self) -> None:
+        """Wait before the body is sent, if that was asked for, and only once (ASK-33)."""
+        limit = self._expects()
+        due: float | None = None
+        while limit is not None and not self._advised(due):
+            if self._connection is None:
+                self._acquire()
+            else:
+                due = due or self._due(limit)
+                self._park(due)
+        self._options.continue_timeout = None
+
     def _pushed(self) -> bool:
         """Wait until the transport took most of what we wrote, with an ear for the answer."""
-        while not self._over:
+        while not self._over and self._sink is not NOWHERE:
             connection = self._connection
             if connection is None:  # not yet, or again: a replay
                 self._acquire()
@@ -79,18 +97,19 @@ class ClientRequest(_client.ClientRequest):
             pump: Any = connection.pump
             if pump.blocked:
                 left = pump.unsent
-                due = self._due(self._options.idle_timeout)
+                due = self._write_due()
                 self._park(due)
-                if pump.blocked:  # idle_timeout is for a peer that takes nothing at all
+                if pump.blocked:  # the limit is for a peer that takes nothing at all
                     self._check_moved("write", due, pump.unsent < left)
             elif self._unchecked < FAIRNESS:
                 return True
             else:
                 self._park(0.0)
+                self._check_moved("write", self._deadline or FOREVER, True)
             self._unchecked = 0
             if (connection.bytes_received or connection.lost) and self._advance() is not None:
                 return not self._gone() and connection.keep_alive and not connection.lost
-        return not self._gone()
+        return not self._gone() and self._sink is not NOWHERE
 
     # ---------------------------------------------------------------- the answer
 
@@ -202,31 +221,17 @@ class ClientRequest(_client.ClientRequest):
         None: it took too long, and who listens for ``timeout`` wants it to go on (CLI-88).
         """
         connection = self._new_connection()
-        limit = self._connect_limit
-        connecting = Connecting(self, self._due(limit), self._runtime.waiter())
+        opening = self._opening = Opening(self._now)
+        connecting = Connecting(self, self._opening_due(connection, opening), self._runtime.waiter())
         with self._woken_by(connecting):
             try:
                 connecting.check()
-                self._connect(connection, connecting)
+                reach(self, connection, connecting, opening)
+                if connection.secure is not None:
+                    connecting.due = self._opening_due(connection, opening)
+                    shake_hands(connection, connecting, opening)
             except CutShort:
-                self._cut_short(limit)
+                self._cut_short()
                 return None
+        self._connected(connection, opening)
         return connection
-
-    def _connect(self, connection: ClientConnection, connecting: Connecting) -> None:
-        wanted, secure, create = self._how_to_connect(connection)
-        runtime = self._runtime
-        try:
-            if create is None:
-                handle = connect(runtime, wanted, connecting)
-            else:
-                handle = self._handle(create(Wanted(wanted, connecting)), connection)
-            connection.pump = pump = ready(handle, connection) or runtime.open(handle, connection)
-        except OSError as error:
-            raise connect_error(error, wanted) from error
-        if secure is not None:
-            with handshake(pump, secure, wanted["host"]), connecting.waiting_on(pump):
-                while secure.shaking:
-                    pump.wait(connecting.due)
-                    connecting.check()
-        self._connected(connection, ours=create is None)
