@@ -46,7 +46,8 @@ def test_each_phase_has_its_time() -> None:
     async def main() -> None:
         sim.peer(80, answer)
         async with http.Agent(keep_alive=True, max_sockets=1) as agent:
-            first, second = (http.request(URL, method="POST", agent=agent, lookup=lookup) for _ in range(2))
+            made: Any = [http.request(URL, method="POST", agent=agent, lookup=lookup) for _ in range(2)]
+            first, second = made
             queued = sim.spawn(second.response())
             await sim.sleep(0.5)
             assert sum(second.timings) == second.timings.queue == 0.5, "still counting"
