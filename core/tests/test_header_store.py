@@ -18,6 +18,7 @@ from anywire.core._header_store import (
     REMOVED_TRANSFER_ENCODING,
     HeaderStore,
     field_pairs,
+    pairs,
 )
 
 TOKEN_CHARS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -220,6 +221,18 @@ def test_forms_of_fields() -> None:
 def test_forms_that_are_refused(fields: Any) -> None:
     with pytest.raises(ArgumentTypeError):  # MOD-46, RES-26
         field_pairs(fields)
+
+
+@pytest.mark.parametrize("fields", [None, ["a", "b"], ("a", "b"), [("a", "1"), "b"]])
+def test_forms_that_only_write_head_takes(fields: Any) -> None:
+    with pytest.raises(ArgumentTypeError):  # RES-L1
+        pairs(fields)
+
+
+def test_what_is_no_pair_is_not_shown() -> None:
+    with pytest.raises(ArgumentTypeError) as caught:  # SEC-45
+        field_pairs([("Authorization: Basic c2VjcmV0",)])
+    assert "c2VjcmV0" not in str(caught.value)
 
 
 class Upper(str):

@@ -25,6 +25,8 @@ __all__ = [
     "HeaderStore",
     "Value",
     "field_pairs",
+    "pairs",
+    "sent_once",
 ]
 
 Value: TypeAlias = str | int | float | Sequence[str | int | float]
@@ -181,33 +183,46 @@ Fields: TypeAlias = HeaderStore | Mapping[str, object] | Iterable[Sequence[objec
 def field_pairs(fields: object) -> Iterable[Pair]:
     """Return the ``(name, value)`` pairs of whatever a caller gave as header fields.
 
-    Accepted are a mapping or anything with ``items()``, a list of pairs (RES-26, MOD-47: order and
-    duplicates are kept), a flat list ``[name, value, …]`` (RES-L1), and None for no fields. Names and
-    values are not checked here.
+    Accepted are what :func:`pairs` takes, a flat list ``[name, value, …]`` (RES-L1), and None for no fields. Names
+    and values are not checked here.
 
     Raises:
-        ArgumentTypeError: a str, bytes, a number (MOD-46), a flat list of odd length, or an element
-            that is not a pair.
+        ArgumentTypeError: as :func:`pairs`; or a flat list of odd length.
     """
     if isinstance(fields, HeaderStore):
         return fields._fields.values()
     if fields is None:
         return ()
+    if isinstance(fields, (list, tuple)) and fields and isinstance(fields[0], str):
+        if len(fields) % 2:
+            raise ArgumentTypeError("A flat list of headers must alternate names and values")
+        return list(zip(fields[::2], fields[1::2], strict=True))
+    return pairs(fields)
+
+
+def pairs(fields: object) -> Iterable[Pair]:
+    """Return the pairs of a mapping, of anything with ``items()``, or of a list of pairs.
+
+    In a list order and duplicates are kept (RES-26, MOD-47).
+
+    Raises:
+        ArgumentTypeError: a str, bytes, a number (MOD-46), None, or an element that is not a pair.
+    """
     if _has_items(fields):
         return fields.items()
     if isinstance(fields, (str, bytes, bytearray, memoryview)) or not isinstance(fields, Iterable):
         raise ArgumentTypeError(
             f'The "headers" argument must be a mapping or a list of pairs. Received {type(fields).__name__}'
         )
-    elements = list(fields)
-    if elements and isinstance(elements[0], str):
-        if len(elements) % 2:
-            raise ArgumentTypeError("A flat list of headers must alternate names and values")
-        return list(zip(elements[::2], elements[1::2], strict=True))
-    for element in elements:
+    made: list[Pair] = []
+    for element in fields:
         if not isinstance(element, (list, tuple)) or len(element) != 2:
-            raise ArgumentTypeError("A header field must be a pair of name and value")
-    return [(name, value) for name, value in elements]
+            # Not what it is: that may be a secret (SEC-45).
+            raise ArgumentTypeError(
+                f"A header field must be a pair of name and value. Received {type(element).__name__}"
+            )
+        made.append((element[0], element[1]))
+    return made
 
 
 def _has_items(fields: object) -> TypeGuard[_HasItems]:

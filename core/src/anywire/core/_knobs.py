@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._checks import check_timeout
 from ._date import DateLine
-from ._header_store import HeaderStore
+from ._header_store import HeaderStore, pairs
 from ._options import RequestOptions, authorization_header, check_host_value, host_header
-from ._outgoing import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

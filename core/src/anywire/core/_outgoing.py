@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._emitter import Emitter
 from ._errors import ArgumentTypeError, StateError
-from ._header_store import HeaderStore
+from ._header_store import HeaderStore, pairs
 from ._serializer import CHUNKED, LAST_CHUNK, NO_BODY, chunk_header, render_last_chunk
 from ._standalone import Loose
 
@@ -480,26 +480,6 @@ def as_bytes(chunk: Any, what: str) -> bytes:
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)
     raise ArgumentTypeError(f'The "{what}" argument must be of type str or bytes-like. Received {type(chunk).__name__}')
-
-
-def pairs(headers: Any) -> Iterable[tuple[str, Any]]:
-    """A mapping or an iterable of pairs as pairs; anything else is an error at the call.
-
-    Raises:
-        ArgumentTypeError: neither.
-    """
-    if hasattr(headers, "items"):
-        return headers.items()  # type: ignore[no-any-return]
-    if isinstance(headers, (str, bytes)) or not hasattr(headers, "__iter__"):
-        raise ArgumentTypeError(
-            f'The "headers" argument must be a mapping or a list of pairs. Received {type(headers).__name__}'
-        )
-    made = []
-    for item in headers:
-        if isinstance(item, (str, bytes)) or not hasattr(item, "__len__") or len(item) != 2:
-            raise ArgumentTypeError(f'The "headers" argument must be a list of (name, value) pairs. Found {item!r:.80}')
-        made.append((item[0], item[1]))
-    return made
 
 
 def _check_name_type(name: object) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ._checks import check_error
 from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._framing import CHUNKED_OK
-from ._header_store import HeaderStore, sent_once
-from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage, pairs
+from ._header_store import HeaderStore, field_pairs, pairs, sent_once
+from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage
 from ._serializer import CONTINUE, PROCESSING, check_status, reason_phrase, render_information, render_response
 from ._standalone import StandaloneRequest, has_message, loose_connection, mark
 
@@ -114,9 +114,9 @@ class ServerResponse(OutgoingMessage):
             if headers is None:
                 self._render(None)
             elif self._store is None:
-                self._render(None, headers if type(headers) is dict else _as_fields(headers))
+                self._render(None, headers if type(headers) is dict else field_pairs(headers))
             else:
-                self._merge(_as_fields(headers))
+                self._merge(field_pairs(headers))
                 self._render(None)
         except BaseException:
             # Nothing was rendered, so nothing may be remembered: the caller may try again.
@@ -306,12 +306,3 @@ class ServerResponse(OutgoingMessage):
         if callback is not None:
             self.on("timeout", callback)
         return self
-
-
-def _as_fields(headers: Any) -> Any:
-    """`headers` of ``write_head``: mappings and stores as they are, a flat list as pairs (RES-L1)."""
-    if isinstance(headers, (list, tuple)) and headers and isinstance(headers[0], str):
-        if len(headers) % 2:
-            raise ArgumentTypeError('The "headers" argument must hold a value for each name')
-        return list(zip(headers[::2], headers[1::2], strict=True))
-    return headers if isinstance(headers, dict) else pairs(headers)
