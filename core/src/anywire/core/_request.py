@@ -31,12 +31,13 @@ from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_re
 from ._framing import UPGRADE
 from ._header_store import sent_once
 from ._incoming import UPGRADED, IncomingMessage
-from ._knobs import date_line, headers_of, obey, pools, probe, set_no_delay, when_connected
 from ._limits import Limits
 from ._options import RequestOptions, check_timeout
 from ._outgoing import UNRENDERED
+from ._request_parts import date_line, headers_of, obey, pools
 from ._serializer import render_request
 from ._settings import SETTINGS
+from ._socket_options import probe, set_no_delay, when_connected
 from ._state import BODY, DONE, FAIL, HALF, HEAD, IDLE, joint
 from ._timings import Opening, Timings, timings_of
 

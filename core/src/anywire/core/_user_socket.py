@@ -9,10 +9,10 @@ from ._client_connection import ClientConnection
 from ._connection import Connection
 from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, StateError
-from ._knobs import probe, set_no_delay
 from ._outgoing import as_bytes
 from ._raw import RawStream
 from ._secure import hand_over
+from ._socket_options import probe, set_no_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

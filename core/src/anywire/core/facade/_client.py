@@ -9,12 +9,12 @@ from .. import _request
 from .._client_connection import ClientConnection
 from .._errors import ArgumentTypeError, ConnectionLost, LocalError, StateError, tls_error
 from .._failure import expired, limit_of
-from .._knobs import probe
 from .._lease import DONE, OPEN, QUEUED
 from .._options import server_name
 from .._outgoing import NOWHERE, UNRENDERED
 from .._pump import FOREVER
 from .._secure import shaken
+from .._socket_options import probe
 from .._tls import client_feed
 from ._duplex import is_duplex
 

@@ -1,21 +1,21 @@
-"""What a request starts with, what it does to its socket, and who may end it from outside."""
+"""What a request starts with, and who may end it from outside.
+
+Functions of a :class:`ClientRequest`, apart from it only for the size of that module.
+"""
 
 from __future__ import annotations
 
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ._checks import check_timeout
 from ._date import DateLine
 from ._header_store import HeaderStore, pairs
 from ._options import RequestOptions, authorization_header, check_host_value, host_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ._request import ClientRequest
 
-__all__ = ["date_line", "headers_of", "obey", "pools", "probe", "set_no_delay", "when_connected"]
+__all__ = ["date_line", "headers_of", "obey", "pools"]
 
 
 def headers_of(options: RequestOptions) -> tuple[list[tuple[str, Any]] | None, HeaderStore | None]:
@@ -49,31 +49,6 @@ def pools(agent: Any) -> bool:
         return bool(agent.keep_alive or agent.max_sockets != agent.default_max_sockets)
     except AttributeError:
         return False
-
-
-def when_connected(request: ClientRequest, act: Callable[[Any], object]) -> None:
-    """Call `act` with the request's connection, now or when the request gets one (CLI-24)."""
-    connection = request._connection
-    if connection is not None:
-        act(connection)
-    elif not request.destroyed:
-        request.once("socket", lambda socket: act(socket.connection))
-
-
-def probe(connection: Any, enable: bool, initial_delay: float) -> None:
-    """Switch TCP keep-alive probes after `initial_delay` seconds of silence, 0 for 60."""
-    delay = (check_timeout(initial_delay, "initial_delay") or 60.0) if enable else None
-    pump = connection.pump
-    pump.set_tcp_keep_alive(delay)
-    # A stream of the user's is told each time: what it makes of it is its own affair.
-    connection.probed_after = None if pump.info("socket") is None else delay
-
-
-def set_no_delay(pump: Any, no_delay: bool) -> None:
-    """Switch TCP_NODELAY; nothing happens on a transport without it."""
-    sock = pump.info("socket")
-    if sock is not None and isinstance(pump.info("peername"), tuple):
-        sock.setsockopt(6, 1, int(no_delay))  # IPPROTO_TCP, TCP_NODELAY: the same numbers on every platform
 
 
 def obey(request: ClientRequest, signal: Any) -> None:
