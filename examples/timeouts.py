@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Unpack
 
 from anywire.asyncio import http
+from anywire.core import RequestKeywords
 
 
 async def handler(req: http.IncomingMessage, res: http.ServerResponse) -> None:
@@ -18,7 +20,7 @@ async def handler(req: http.IncomingMessage, res: http.ServerResponse) -> None:
         await res.end("fine")
 
 
-async def fetch(url: str, **limits: float) -> None:
+async def fetch(url: str, **limits: Unpack[RequestKeywords]) -> None:
     try:
         async with http.get(url, **limits) as res:
             print(limits, "->", res.status_code, await res.read())

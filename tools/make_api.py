@@ -135,7 +135,7 @@ def in_class(owner: type, name: str) -> str:
     """A member in one line, as the class it is from has it."""
     hints = inspect.get_annotations(owner)
     if name in hints:
-        return f"{name}: {hints[name]}"
+        return f"{name}: {getattr(hints[name], '__forward_arg__', hints[name])}"
     value = vars(owner).get(name, inspect.Signature.empty)
     if isinstance(value, property):
         writable = "" if value.fset is None else ", may be assigned"

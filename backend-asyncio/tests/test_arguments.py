@@ -100,7 +100,12 @@ async def test_files_that_are_not_there(certificates: Certificates, tmp_path: Pa
     """Neither connecting nor listening failed: an option is wrong. (No socket is left: see the conftest.)"""
     nope = tmp_path / "nope.pem"
     cert, key = certificates._file("a", certificates.cert), certificates._file("b", certificates.key)
-    for option in ({"cert": nope, "key": key}, {"cert": cert, "key": nope}, {"cert": cert, "key": key, "ca": nope}):
+    options: list[dict[str, Any]] = [
+        {"cert": nope, "key": key},
+        {"cert": cert, "key": nope},
+        {"cert": cert, "key": key, "ca": nope},
+    ]
+    for option in options:
         name = next(each for each, path in option.items() if path is nope)
         with pytest.raises(ArgumentValueError) as caught:
             await https.create_server(**option).listen(0, "127.0.0.1")
@@ -133,8 +138,9 @@ async def half(wire: Wire) -> None:
 )  # fmt: skip
 async def test_a_limit_says_whose_it_is(option: str, script: Any, phase: str) -> None:
     async with peer(script) as server, pool() as agent:
+        limit: Any = {option: 0.02}
         with pytest.raises(TimedOut) as caught:
-            async with http.get(f"{server.url}a?b", agent=agent, **{option: 0.02}) as res:
+            async with http.get(f"{server.url}a?b", agent=agent, **limit) as res:
                 await res.read()
         assert caught.value.message == f"GET {server.url}a?b: {option} of 0.02 s reached in phase {phase}"
 
@@ -152,6 +158,7 @@ async def test_the_limit_of_the_queue_says_whose_it_is() -> None:
 async def test_the_limit_of_connecting_says_whose_it_is(option: str) -> None:
     async with unanswered_port() as port, pool() as agent:
         url = f"http://127.0.0.1:{port}/"
+        limit: Any = {option: 0.02}
         with pytest.raises(TimedOut) as caught:
-            await http.get(url, agent=agent, **{option: 0.02})
+            await http.get(url, agent=agent, **limit)
         assert caught.value.message == f"GET {url}: {option} of 0.02 s reached in phase connect"

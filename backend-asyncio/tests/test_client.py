@@ -504,7 +504,7 @@ async def test_bytes_behind_a_complete_response_spoil_the_connection() -> None:
 async def test_misuse_raises_at_the_call_and_leaves_nothing() -> None:
     async with pool() as agent:
         with pytest.raises(ArgumentTypeError):
-            http.request("http://h/", agent=agent, timeuot=5)
+            http.request("http://h/", agent=agent, timeuot=5)  # type: ignore[call-arg]
         with pytest.raises(LocalError) as caught:
             http.request("http://h/", agent=agent, headers={"bad name": "x"})
         assert caught.value.code == "ERR_INVALID_HTTP_TOKEN"

@@ -201,7 +201,8 @@ def half_an_answer(wire: Wire) -> None:
 @pytest.mark.parametrize("option", ["deadline", "head_timeout", "timeout"])
 def test_limits_on_the_head(option: str) -> None:
     with peer(silent) as made, pool() as agent:
-        req = http.get(made.url, agent=agent, **{option: 0.05})
+        limit: Any = {option: 0.05}
+        req = http.get(made.url, agent=agent, **limit)
         with pytest.raises(TimedOut):
             req.response()
         assert counts(agent) == (0, 0, 0, 0)
@@ -210,7 +211,8 @@ def test_limits_on_the_head(option: str) -> None:
 @pytest.mark.parametrize("option", ["deadline", "idle_timeout", "timeout"])
 def test_limits_on_the_body(option: str) -> None:
     with peer(half_an_answer) as made, pool() as agent:
-        res = http.get(made.url, agent=agent, **{option: 0.05}).response()
+        limit: Any = {option: 0.05}
+        res = http.get(made.url, agent=agent, **limit).response()
         with pytest.raises(AnywireError) as caught:
             res.read()
         assert isinstance(res.req.error, TimedOut), caught.value

@@ -16,6 +16,7 @@ import trustme
 
 from anywire.conformance import sim
 from anywire.conformance.sim import Fault, Faults, Network, Wire, http, https
+from anywire.core import ServerKeywords
 
 # ---------------------------------------------------------------- kernel
 
@@ -500,7 +501,7 @@ def test_tls_over_the_network() -> None:
     network = Network(latency=(0.0, 0.01), pieces=7)
 
     async def main() -> None:
-        options = {"cert": chain, "key": issued.private_key_pem.bytes()}
+        options: ServerKeywords = {"cert": chain, "key": issued.private_key_pem.bytes()}
         async with (
             https.create_server(echo, **options) as server,
             https.Agent(keep_alive=True, ca=ca.decode()) as agent,

@@ -113,7 +113,7 @@ async def lookup(agent: http.Agent) -> None:
 
 async def limited(agent: http.Agent) -> None:
     """Every limit is armed; none strikes."""
-    limits = dict.fromkeys(("deadline", "timeout", "connect_timeout", "head_timeout", "idle_timeout"), 30.0)
+    limits: Any = dict.fromkeys(("deadline", "timeout", "connect_timeout", "head_timeout", "idle_timeout"), 30.0)
     async with http.get(f"{URL}/stream", agent=agent, queue_timeout=30.0, **limits) as res:
         await res.read()
 

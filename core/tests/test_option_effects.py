@@ -143,7 +143,7 @@ def test_an_agents_socket_path_is_where_it_connects_AGT_8() -> None:
 def test_an_unknown_option_of_an_agent_is_refused() -> None:
     """What a request refuses an agent refuses too: max_socket=1 for max_sockets=1 would mean "no limit"."""
     with pytest.raises(ArgumentTypeError, match=r'"max_socket".*"max_sockets"'):
-        ClientAgent(max_socket=1)
+        ClientAgent(max_socket=1)  # type: ignore[call-arg]
     made = ClientAgent(
         protocol="https:", family=4, lookup=print, ca="x", tls={"odd": 1}, socket_options={"no_delay": True}, host="h"
     )

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywire.core import facade
 from anywire.core.facade import Listening, blocking, listening_sockets
@@ -18,6 +18,11 @@ from anywire.core.facade import Listening, blocking, listening_sockets
 from ._poller import Poller
 from ._pump import Pump
 from ._sleep import Sleeper, borrow, forked, give_back
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from anywire.core import AgentKeywords
 
 __all__ = ["Agent", "Api", "SecureAgent", "runtime"]
 
@@ -93,7 +98,7 @@ class Agent(blocking.Agent, blocking.GuardedAgent):
     After a fork the child's copy is empty: the connections are the parent's.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[AgentKeywords]) -> None:
         self._lock = threading.RLock()
         super().__init__(**options)
         forked.add(self)

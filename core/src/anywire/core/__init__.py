@@ -36,6 +36,7 @@ from ._fields import distinct_fields, join_fields, parse_fields
 from ._framing import REQUEST, RESPONSE
 from ._header_store import HeaderStore
 from ._incoming import IncomingMessage
+from ._keywords import AgentKeywords, RequestKeywords, ServerKeywords
 from ._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, PoolStats
 from ._limits import Limits
 from ._names import http_name, https_name
@@ -73,6 +74,7 @@ __all__ = [
     "UNIX",
     "Address",
     "Agent",
+    "AgentKeywords",
     "AnywireError",
     "ArgumentTypeError",
     "ArgumentValueError",
@@ -101,10 +103,12 @@ __all__ = [
     "Race",
     "RawStream",
     "RemoteError",
+    "RequestKeywords",
     "RequestOptions",
     "Resolve",
     "Server",
     "ServerConnection",
+    "ServerKeywords",
     "ServerOptions",
     "ServerResponse",
     "Signal",

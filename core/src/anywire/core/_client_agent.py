@@ -25,8 +25,10 @@ from ._options import check_family, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Unpack
 
     from ._incoming import IncomingMessage
+    from ._keywords import AgentKeywords
     from ._lease import Lease
     from ._options import RequestOptions
     from ._request import ClientRequest
@@ -79,8 +81,9 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
     Events: ``free(socket, options)``.
     """
 
-    def __init__(self, *, keep_alive: bool = False, **options: Any) -> None:
+    def __init__(self, **keywords: Unpack[AgentKeywords]) -> None:
         Emitter.__init__(self)
+        options: dict[str, Any] = {**keywords}
         create = options.pop("create_connection", None)
         if not AGENT_OPTIONS.issuperset(options):
             raise unknown_option(options, AGENT_OPTIONS)
@@ -95,7 +98,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
         for name, check in _CHECKS.items():
             if options.get(name) is not None:
                 options[name] = check(options[name], name)
-        Agent.__init__(self, keep_alive=keep_alive, **options)
+        Agent.__init__(self, **options)
         if create is not None:
             self.create_connection = check_callable(create, "create_connection")  # type: ignore[method-assign]
         self._own_options = any(name not in _POLICY for name in self.options)

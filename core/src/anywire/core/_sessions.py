@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._checks import check_size
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._keywords import AgentKeywords
 
 __all__ = ["SecurePool", "SessionSlot", "Sessions"]
 
@@ -85,11 +90,10 @@ class SecurePool:
 
     sessions: Sessions
 
-    def __init__(self: Any, *, max_cached_sessions: int = 100, **options: Any) -> None:
-        options.setdefault("default_port", 443)
-        options.setdefault("protocol", "https:")
+    def __init__(self: Any, *, max_cached_sessions: int = 100, **options: Unpack[AgentKeywords]) -> None:
+        given: dict[str, Any] = {"default_port": 443, "protocol": "https:", **options}
         self.sessions = Sessions(check_size(max_cached_sessions, "max_cached_sessions") or 0)
-        super().__init__(**options)
+        super().__init__(**given)
 
     @property
     def max_cached_sessions(self) -> int:

@@ -14,7 +14,9 @@ from ._server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
 
+    from .._keywords import RequestKeywords, ServerKeywords
     from ._runtime import Runtime
 
 __all__ = ["Agent", "Api"]
@@ -69,7 +71,7 @@ class Api(Generic[AgentT, RequestT, ServerT]):
         self._secure = secure
         self.global_agent: AgentT = (self.secure_agent_class if secure else self.agent_class)()
 
-    def request(self, url: Any = None, callback: Any = None, /, **options: Any) -> RequestT:
+    def request(self, url: Any = None, callback: Any = None, /, **options: Unpack[RequestKeywords]) -> RequestT:
         """Make a request (MOD-21 to MOD-63). The Agent decides now; connecting starts when somebody waits.
 
         Args:
@@ -96,7 +98,7 @@ class Api(Generic[AgentT, RequestT, ServerT]):
             agent.add_request(made, checked)
         return made
 
-    def get(self, url: Any = None, callback: Any = None, /, **options: Any) -> RequestT:
+    def get(self, url: Any = None, callback: Any = None, /, **options: Unpack[RequestKeywords]) -> RequestT:
         """Make a request that is ended already (MOD-22). Arguments and errors as :meth:`request`.
 
         Use it as a context manager: that gives the response, and cleans up behind you.
@@ -113,7 +115,9 @@ class Api(Generic[AgentT, RequestT, ServerT]):
         """
         self.global_agent = check_agent(agent, "agent", "argument")
 
-    def create_server(self, options: Any = None, listener: Any = None, /, **keywords: Any) -> ServerT:
+    def create_server(
+        self, options: Any = None, listener: Any = None, /, **keywords: Unpack[ServerKeywords]
+    ) -> ServerT:
         """Make a server that is not listening yet (MOD-13 to MOD-20).
 
         Args:
