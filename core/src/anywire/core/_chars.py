@@ -33,7 +33,7 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 VALUE_BYTE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 """One byte of a field value or reason phrase: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)."""
 
-is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+is_token = re.compile(TOKEN.decode("ascii") + "+").fullmatch
 has_bad_value = re.compile(r"[^\t\x20-\x7e\x80-\xff]").search
 has_bad_target = re.compile(r"[^\x21-\xff]").search
 

@@ -184,16 +184,20 @@ def check_socket_path(value: object, name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        # os.fspath() without os: the core has no business with the operating system.
-        fspath = getattr(type(value), "__fspath__", None)
-        text = fspath(value) if fspath is not None else None
-        if not isinstance(text, str):
-            raise wrong_type(name, "str or path", value)
-        value = text
+        value = _fspath(value, name, "str or path")
     # A NUL in front is Linux's abstract name space; elsewhere it would cut the path short.
     if "\0" in value[1:]:
         raise ArgumentValueError(f'The property "options.{name}" contains a NUL: "{safe_text(value)}"')
     return value or None
+
+
+def _fspath(value: object, name: str, wanted: str) -> str:
+    """``os.fspath()`` without os: the core has no business with the operating system."""
+    fspath = getattr(type(value), "__fspath__", None)
+    text = fspath(value) if fspath is not None else None
+    if not isinstance(text, str):
+        raise wrong_type(name, wanted, value)
+    return text
 
 
 def tls_options(options: Mapping[str, Any], known: frozenset[str] = TLS_OPTIONS) -> Mapping[str, Any]:
@@ -220,13 +224,7 @@ def refuse_tls(options: Mapping[str, Any]) -> None:
 
 def _pem(value: object, name: str) -> str | bytes:
     """PEM text or a path; what has ``__fspath__`` becomes the path's text."""
-    if not isinstance(value, (str, bytes)):
-        fspath = getattr(type(value), "__fspath__", None)
-        text = fspath(value) if fspath is not None else None
-        if not isinstance(text, str):
-            raise wrong_type(name, "str, bytes or path", value)
-        return text
-    return value
+    return value if isinstance(value, (str, bytes)) else _fspath(value, name, "str, bytes or path")
 
 
 def _pems(value: object, name: str) -> object:

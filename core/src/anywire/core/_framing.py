@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from ._chars import TOKEN
 from ._errors import ParseError
 
 __all__ = [
@@ -81,7 +82,7 @@ MAX_LENGTH_DIGITS: Final = 18
 # Codings before `chunked` that RFC 9112 section 7 defines. We decode none of them, but they are no doubt about framing.
 _KNOWN_CODINGS: Final = frozenset({b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"})
 
-_is_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").fullmatch
+_is_token = re.compile(TOKEN + rb"++").fullmatch
 _not_digit = re.compile(rb"[^0-9]").search
 # uri-host [ ":" port ] of RFC 9110 section 7.2; empty is legal there.
 _is_host = re.compile(
