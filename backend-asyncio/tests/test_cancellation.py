@@ -70,6 +70,21 @@ STAGES = [
 ]
 
 
+REACHED: dict[str, Callable[[Any], object]] = {
+    "head": lambda connection: connection.bytes_sent,
+    "head in part": lambda connection: connection._parser.started,
+    "interim": lambda connection: connection._informational,
+    "body": lambda connection: connection.receiving == "body",
+    "write": lambda connection: connection.pump.blocked,
+}
+
+
+def waits(agent: http.Agent, stage: str) -> bool:
+    """The only connection in use has got to `stage`, and its request waits there."""
+    used = [socket.connection for sockets in agent.sockets.values() for socket in sockets if socket is not None]
+    return len(used) == 1 and bool(used[0].pump._waiters and REACHED[stage](used[0]))
+
+
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 @pytest.mark.parametrize(("stage", "work"), STAGES, ids=[f"{stage}-{work.__name__}" for stage, work in STAGES])
 async def test_while_the_connection_is_ours(stage: str, work: Any, twice: bool) -> None:
@@ -77,8 +92,7 @@ async def test_while_the_connection_is_ours(stage: str, work: Any, twice: bool) 
     async with peer(hang_until(release, stage)) as server, pool(max_sockets=1) as agent:
         task = asyncio.ensure_future(work(server, agent))
         waiting = asyncio.ensure_future(get(server, agent))
-        await until(lambda: server.wires)
-        await asyncio.sleep(0.01)  # into the wait; earlier moments are tests of their own
+        await until(lambda: waits(agent, stage))  # earlier moments are tests of their own
         await turns()
         release.set()
         task.cancel()
@@ -251,8 +265,7 @@ async def test_clean_up_never_suspends() -> None:
     release = asyncio.Event()
     async with peer(hang_until(release, "body")) as server, pool() as agent:
         task = asyncio.ensure_future(get(server, agent))
-        await until(lambda: counts(agent)[0] == 1)
-        await asyncio.sleep(0.01)
+        await until(lambda: waits(agent, "body"))
         task.cancel()
         await asyncio.sleep(0)  # one turn delivers the cancellation
         await asyncio.sleep(0)

@@ -796,35 +796,6 @@ async def test_head_timeout() -> None:
         assert caught.value.phase == "head"
 
 
-async def test_idle_timeout_of_the_body() -> None:
-    """ASK-19."""
-
-    async def script(wire: Wire) -> None:
-        await wire.message()
-        await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart")
-        await wire.gone()
-
-    async with peer(script) as server, pool() as agent:
-        res = await http.get(server.url, agent=agent, idle_timeout=0.05)
-        assert await res.read(4) == b"part"
-        with pytest.raises(TimedOut) as caught:
-            await res.read()
-        assert caught.value.phase == "body"
-        assert counts(agent) == (0, 0, 0, 0)
-
-
-async def test_idle_timeout_is_restarted_by_each_piece() -> None:
-    async def script(wire: Wire) -> None:
-        await wire.message()
-        await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
-        for _ in range(20):
-            await asyncio.sleep(0.01)
-            await wire.send(b"x")
-
-    async with peer(script) as server, pool() as agent, http.get(server.url, agent=agent, idle_timeout=0.15) as res:
-        assert await res.read() == b"x" * 20
-
-
 @pytest.mark.parametrize("place", ["head", "body"])
 async def test_deadline_against_a_dripping_server(place: str) -> None:
     """ASK-20: the whole exchange, whatever trickles."""
