@@ -67,16 +67,16 @@ ATTRIBUTES: Final = frozenset(
     """
     Agent ClientRequest IncomingMessage METHODS OutgoingMessage STATUS_CODES Server ServerResponse aborted agent
     authorized bytes_parsed chunked_encoding code complete create_connection default_max_sockets default_port
-    destroyed encrypted finished free_sockets global_agent headers headers_distinct headers_sent headers_timeout
-    host http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser keep_alive
-    keep_alive_delay keep_alive_timeout keep_socket_alive listening local_address local_family local_port
+    destroyed encrypted excerpt field finished free_sockets global_agent headers headers_distinct headers_sent
+    headers_timeout host http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser
+    keep_alive keep_alive_delay keep_alive_timeout keep_socket_alive listening local_address local_family local_port
     max_cached_sessions max_connections max_free_sockets max_header_size max_headers_count max_requests_per_socket
     max_sockets max_total_sockets message method options path phase port protocol raw_headers raw_packet raw_trailers
     readable_high_water_mark readable_length reason remote_address remote_family req request_timeout requests res
-    reuse_socket reused_socket scheduling send_date servername should_keep_alive socket socket_path sockets status_code
-    status_message syscall text timeout trailers trailers_distinct upgrade url use_chunked_encoding_by_default
-    writable writable_corked writable_ended writable_finished writable_high_water_mark writable_length
-    writable_object_mode
+    reuse_socket reused_socket scheduling send_date servername should_keep_alive socket socket_path sockets
+    status_code status_hint status_message syscall text timeout trailers trailers_distinct upgrade url
+    use_chunked_encoding_by_default writable writable_corked writable_ended writable_finished writable_high_water_mark
+    writable_length writable_object_mode
     """.split()
 )
 """Attributes that operations may read, or write with ``set``."""

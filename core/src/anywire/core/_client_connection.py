@@ -148,6 +148,10 @@ class ClientConnection(Connection):
         assert self.reusable, "no byte of an answer is here"
         self._set_parser(Parser(RESPONSE, limits, lenient=lenient), limits)
 
+    def _fail(self, error: AnywireError) -> AnywireError:
+        error.status_hint = 0  # a client answers nothing, and nobody shall take it for what the server said (ASK-35)
+        return super()._fail(error)
+
     # ---------------------------------------------------------------- an exchange
 
     def start(self, request: ClientRequest) -> None:

@@ -16,13 +16,15 @@ Source of codes and messages: spec/pythonic.md (error table), WIR-105, WIR-106.
 from __future__ import annotations
 
 import errno as _errno
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from ._timings import Timings
 
 __all__ = [
+    "SECRET_FIELDS",
     "AnywireError",
     "ArgumentTypeError",
     "ArgumentValueError",
@@ -43,6 +45,10 @@ __all__ = [
 
 
 E = TypeVar("E", bound="AnywireError")
+
+SECRET_FIELDS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+"""Fields, in lower case, whose values stay out of caches, messages and logs."""
+_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").match
 
 
 class AnywireError(Exception):
@@ -166,6 +172,7 @@ class ParseError(RemoteError, ValueError):
         reason: what was wrong, without the ``Parse Error: `` prefix.
         bytes_parsed: offset of the offending byte in ``raw_packet``.
         raw_packet: the bytes under the parser when it stopped, or None at end of input.
+        field: name of the field it is about, as received, or None.
         excerpt: at most 64 bytes around the offence, escaped, for messages and logs.
     """
 
@@ -189,12 +196,39 @@ class ParseError(RemoteError, ValueError):
         self.status_hint = status_hint
 
     @property
+    def field(self) -> str | None:
+        """Name of the field it is about, as received; None if it is about something else (ASK-35)."""
+        packet, phase = self.raw_packet, self.phase
+        if not packet or phase not in ("head", "trailers") or self.code == "HPE_HEADER_OVERFLOW":
+            return None
+        start = self._line()[0]
+        match = _token(packet, start)
+        if match is None or (phase == "head" and not packet[:start].strip(b"\r\n")):  # the latter is the start line
+            return None
+        return match[0].decode("ascii")
+
+    @property
     def excerpt(self) -> str:
-        """At most 64 bytes around the offence, escaped, for messages and logs."""
+        """At most 64 bytes around the offence, escaped, for messages and logs (ASK-35).
+
+        Not beyond its line, and nothing of a value that is a secret (SEC-45).
+        """
         if not self.raw_packet:
             return ""
-        start = max(0, self.bytes_parsed - 32)
-        return repr(self.raw_packet[start : start + 64])[2:-1]
+        start, end = self._line()
+        if self.field is not None and self.field.lower() in SECRET_FIELDS:
+            return f"{self.field}: ***"
+        start = max(start, self.bytes_parsed - 32)
+        return repr(self.raw_packet[start : min(start + 64, end)])[2:-1]
+
+    def _line(self) -> tuple[int, int]:
+        """Where the offending line begins and ends in ``raw_packet``, the lines it continues included."""
+        packet = self.raw_packet or b""
+        start = packet.rfind(b"\n", 0, self.bytes_parsed) + 1
+        while start and packet[start : start + 1] in (b" ", b"\t"):
+            start = packet.rfind(b"\n", 0, start - 1) + 1
+        end = packet.find(b"\n", self.bytes_parsed) + 1
+        return start, end or len(packet)
 
 
 class ConnectionLost(RemoteError, ConnectionResetError):

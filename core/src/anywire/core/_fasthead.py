@@ -61,7 +61,7 @@ _FRAMING: Final = rb"(?:(?i:content-length):[ ]?([0-9]{1,15}+)|((?i:transfer-enc
 REQUEST_HEAD: Final = re.compile(
     rb"([A-Z\-]{3,11}+) (/[!\"$-~]*+) HTTP/1\.1\r\n("
     + _IN_REQUEST
-    + rb"[Hh]ost:[ ]?[A-Za-z0-9.\-_]*+(?::[0-9]*+)?+\r\n"
+    + rb"[Hh]ost:[ ]?[A-Za-z0-9.\-_]*+(?::(?:[0-5]?+[0-9]{0,4}+|6[0-4][0-9]{3})(?=\r))?+\r\n"
     + _IN_REQUEST
     + rb"(?:" + _CONNECTION + _IN_REQUEST + rb")?+"
     + rb"(?:" + _FRAMING + _IN_REQUEST + rb")?+"
@@ -71,7 +71,7 @@ REQUEST_HEAD: Final = re.compile(
 """Groups: method, target, fields, close, length, chunked, close."""
 
 RESPONSE_HEAD: Final = re.compile(
-    rb"HTTP/1\.1 ([2-9][0-9][0-9]) ([^\r\n]*+)\r\n("
+    rb"HTTP/1\.1 ([2-9][0-9][0-9]) (" + VALUE_BYTE + rb"*+)\r\n("
     + _IN_RESPONSE
     + rb"(?:" + _CONNECTION + _IN_RESPONSE + rb")?+"
     + rb"(?:" + _FRAMING + _IN_RESPONSE + rb")?+"

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias, TypeVar
 
 from ._chars import check_field_name, check_field_value, field_text, is_token
-from ._errors import ArgumentTypeError, ArgumentValueError
+from ._errors import SECRET_FIELDS, ArgumentTypeError, ArgumentValueError
 
 __all__ = [
     "BARE_CHUNKED",
@@ -71,10 +71,7 @@ _KINDS: Final = {
     "date": DATE,
     "trailer": TRAILER,
     "host": HOST,
-    "authorization": _SECRET,
-    "proxy-authorization": _SECRET,
-    "cookie": _SECRET,
-    "set-cookie": _SECRET,
+    **dict.fromkeys(SECRET_FIELDS, _SECRET),
 }
 
 Pair: TypeAlias = tuple[str, object]

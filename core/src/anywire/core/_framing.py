@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from ._authority import is_host
 from ._chars import TOKEN
 from ._errors import ParseError
 
@@ -53,14 +54,14 @@ EXPECT_CONTINUE: Final = 2
 EXPECT_OTHER: Final = 4
 """There is an ``Expect`` field without ``100-continue`` (SRV-23)."""
 UPGRADE: Final = 8
-"""``Upgrade`` field and ``Connection: upgrade``; a response also has status 101 (SRV-67, CLI-41)."""
+"""``Upgrade`` field and ``Connection: upgrade`` in HTTP/1.1; a response also has status 101 (SRV-67, CLI-41)."""
 CHUNKED_OK: Final = 16
-"""The peer understands chunked bodies: HTTP/1.1, or ``TE: chunked`` (WIR-31)."""
+"""The peer understands chunked bodies: HTTP/1.1, whatever an older one says in ``TE`` (RFC 9112 section 6.1)."""
 NO_BODY: Final = 32
 """A response that has no body whatever its fields say: to HEAD, 1xx, 204, 304 (WIR-83 to WIR-86)."""
 
 NOTED_IN_REQUESTS: Final = frozenset(
-    {b"connection", b"content-length", b"expect", b"host", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
+    {b"connection", b"content-length", b"expect", b"host", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
 NOTED_IN_RESPONSES: Final = frozenset(
     {b"connection", b"content-length", b"proxy-connection", b"transfer-encoding", b"upgrade"}
@@ -82,13 +83,12 @@ MAX_LENGTH_DIGITS: Final = 18
 # Codings before `chunked` that RFC 9112 section 7 defines. We decode none of them, but they are no doubt about framing.
 _KNOWN_CODINGS: Final = frozenset({b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"})
 
+# A sender must not list a field that is meant for all recipients (RFC 9110 section 7.6.1). A proxy that does as it is
+# told here takes the field away, and the next one along reads another message than it did.
+_NOT_PER_CONNECTION: Final = frozenset({b"content-length", b"host", b"transfer-encoding"})
+
 _is_token = re.compile(TOKEN + rb"++").fullmatch
 _not_digit = re.compile(rb"[^0-9]").search
-# uri-host [ ":" port ] of RFC 9110 section 7.2; empty is legal there.
-_is_host = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]++\]|\[[vV][0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:]++\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*+)"
-    rb"(?::[0-9]*+)?"
-).fullmatch
 
 
 def frame(
@@ -110,7 +110,7 @@ def frame(
         noted: the fields of `NOTED_IN_REQUESTS` or `NOTED_IN_RESPONSES`, in order of arrival.
         end: offset of the last byte of the head, reported when something is missing.
         status: status code of a response.
-        request_method: what a response answers, if known.
+        request_method: method of the request, or of the request that a response answers, if known.
         lenient: `insecure_http_parser`, exactly WIR-59.
         require_host: refuse an HTTP/1.1 request without Host (MOD-L4).
 
@@ -128,9 +128,10 @@ def frame(
     length: int | None = None
     codings: list[bytes] = []
     framing_at = coding_at = 0  # offsets of the latest framing field and the latest Transfer-Encoding
-    has_coding = malformed = has_host = upgrade = te_chunked = False
+    has_coding = malformed = has_host = upgrade = False
     expect: list[bytes] | None = None
     tokens: set[bytes] = set()
+    proxy_tokens: set[bytes] = set()
     for name, value, at, value_at in noted:
         if name == b"content-length":
             if ignored:
@@ -157,25 +158,32 @@ def frame(
             if has_host:
                 raise ParseError("HPE_INVALID_HOST", "Duplicate Host", bytes_parsed=at)
             has_host = True
-            if not _is_host(value.strip(b" \t")):
+            if not is_host(value.strip(b" \t")):
                 raise ParseError("HPE_INVALID_HOST", "Invalid Host", bytes_parsed=value_at)
         elif name == b"expect":
             expect = (expect or []) + _list(value)
         elif name == b"upgrade":
             upgrade = True
-        elif name == b"te":
-            te_chunked = te_chunked or b"chunked" in _list(value)
-        else:  # Connection and Proxy-Connection count the same (WIR-68).
+        elif name == b"connection":
             tokens.update(_list(value))
+            if is_request and not _NOT_PER_CONNECTION.isdisjoint(tokens):
+                raise ParseError(
+                    "HPE_INVALID_HEADER_TOKEN", "Connection lists a field of the message", bytes_parsed=value_at
+                )
+        else:
+            proxy_tokens.update(_list(value))
 
     # RFC 9112 section 3.2: exactly one Host in HTTP/1.1 (SEC-18; Node 13 takes none or several, WIR-50).
     if is_request and minor and require_host and not has_host:
         raise ParseError("HPE_INVALID_HOST", "Missing Host", bytes_parsed=end)
 
-    persists = b"close" not in tokens and (minor > 0 or b"keep-alive" in tokens)
-    flags = CHUNKED_OK if minor or te_chunked else 0
-    if upgrade and b"upgrade" in tokens and (is_request or status == 101):
+    flags = CHUNKED_OK if minor else 0
+    # RFC 9110 section 7.8: an Upgrade of HTTP/1.0 is ignored.
+    if upgrade and minor and b"upgrade" in tokens and (is_request or status == 101):
         flags |= UPGRADE
+    # Proxy-Connection counts the same for persistence (WIR-68), but no proxy takes it off before it switches protocols.
+    tokens |= proxy_tokens
+    persists = b"close" not in tokens and (minor > 0 or b"keep-alive" in tokens)
     if expect is not None and minor:  # SRV-19: HTTP/1.0 has no Expect.
         flags |= EXPECT_CONTINUE if b"100-continue" in expect else EXPECT_OTHER
 
@@ -196,11 +204,16 @@ def frame(
                 raise _bad_coding("Request", coding_at, 501)
         elif doubt and not lenient:
             raise _bad_coding("Response", coding_at, 400)
+        # RFC 9112 section 6.1: whoever sends one in HTTP/1.0 may be passing on what it does not understand.
+        persists = persists and minor > 0
         if codings:
             length = CHUNKED if chunked else UNTIL_CLOSE
     # Rules 5 and 6: Content-Length, checked above. Rules 7 and 8: neither.
     if length is None:
         length = 0 if is_request else UNTIL_CLOSE
+    if is_request and length and request_method == "CONNECT":
+        # RFC 9110 section 9.3.6: it has no content, so one reader's body is the other's first bytes of the tunnel.
+        raise ParseError("HPE_UNEXPECTED_CONTENT_LENGTH", "CONNECT with a body", bytes_parsed=framing_at)
 
     # Rules 1 and 2.
     if not is_request:

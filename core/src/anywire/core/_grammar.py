@@ -34,17 +34,20 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from ._authority import is_host, is_tunnel_target
 from ._chars import TOKEN, VALUE_BYTE
 from ._errors import ParseError
 from ._framing import NOTED_IN_REQUESTS, NOTED_IN_RESPONSES, REFUSED_IN_TRAILERS, REQUEST, Noted
 from ._status import METHODS
 
-__all__ = ["Buffer", "HeadGrammar", "METHOD_NAMES"]
+__all__ = ["Buffer", "HeadGrammar", "PLAIN_METHODS"]
 
 Buffer: TypeAlias = bytes | bytearray
 
-METHOD_NAMES: Final[dict[bytes, str]] = {method.encode(): method for method in METHODS}
-_METHOD_PREFIXES: Final = frozenset(method[:n] for method in METHOD_NAMES for n in range(1, len(method) + 1))
+_METHOD_NAMES: Final[dict[bytes, str]] = {method.encode(): method for method in METHODS}
+_METHOD_PREFIXES: Final = frozenset(method[:n] for method in _METHOD_NAMES for n in range(1, len(method) + 1))
+PLAIN_METHODS: Final = {word: method for word, method in _METHOD_NAMES.items() if method != "CONNECT"}
+"""Methods whose target may be an origin form."""
 
 _HTAB, _LF, _CR, _SP = 0x09, 0x0A, 0x0D, 0x20
 _HASH, _STAR, _DOT_, _SLASH, _ZERO, _COLON, _QUERY = b"#*./0:?"
@@ -57,7 +60,7 @@ _DIGITS: Final = frozenset(b"0123456789")
 # fmt: on
 
 _REQUEST_LINE: Final = re.compile(rb"([A-Z\-]{3,11}+) (/[!\"$-~]*+) HTTP/1\.([01])\r\n").match
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: ([^\r\n]*+))?+\r\n").match
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: (" + VALUE_BYTE + rb"*+))?+\r\n").match
 _FIELD_LINE: Final = re.compile(rb"(" + TOKEN + rb"++):(" + VALUE_BYTE + rb"*+)\r\n").match
 _FIELD_LINE_LENIENT: Final = re.compile(rb"(" + TOKEN + rb"++):([^\r\n]*+)\r\n").match
 
@@ -70,7 +73,7 @@ _fold = re.compile(rb"\r\n[\t ]++").sub
 _TARGET_RUNS: Final = {
     OPAQUE: re.compile(rb"[!-~]*+").match,
     SCHEME: re.compile(rb"[A-Za-z0-9+\-.]*+").match,
-    HOST_MORE: re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:@\[\]]*+").match,
+    HOST_MORE: re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*+").match,
     PATH: re.compile(rb"[!\"$->@-~]*+").match,
     QUERY: re.compile(rb"[!\"$-~]*+").match,
 }
@@ -218,9 +221,9 @@ class HeadGrammar:
             if match is None:
                 return 0
             method, target, minor = match.groups()
-            if method not in METHOD_NAMES:
+            if method not in PLAIN_METHODS:
                 return 0
-            self.method = METHOD_NAMES[method]
+            self.method = PLAIN_METHODS[method]
             self.target = target.decode("latin-1")
             self.minor = minor[0] - _ZERO
         else:
@@ -237,7 +240,7 @@ class HeadGrammar:
         """Judge the method's latest byte, the last of `word` (MOD-2)."""
         if word in _METHOD_PREFIXES:
             return METHOD
-        method = METHOD_NAMES.get(word[:-1])
+        method = _METHOD_NAMES.get(word[:-1])
         if method is None:
             raise ParseError("HPE_INVALID_METHOD", "Invalid method encountered", bytes_parsed=at)
         if word[-1] != _SP:
@@ -256,6 +259,8 @@ class HeadGrammar:
         byte = buf[start + at]
         following = self._after_target_byte(state, byte)
         if following:
+            if state == HOST_MORE or state == OPAQUE:
+                self._check_authority(state, bytes(buf[start + self._mark : start + at]))
             if following == HTTP:
                 self.target = bytes(buf[start + self._mark : start + at]).decode("latin-1")
                 self._mark = at + 1
@@ -270,11 +275,22 @@ class HeadGrammar:
             raise ParseError("HPE_INVALID_URL", "Invalid characters in url", bytes_parsed=at + 1)
         raise ParseError("HPE_INVALID_URL", reason, bytes_parsed=at)
 
+    def _check_authority(self, state: int, target: bytes) -> None:
+        """`target` has been read up to the end of its authority: is that one?"""
+        if state == OPAQUE:
+            # RFC 9110 section 9.3.6: one without a valid port must be rejected (SRV-74 takes any).
+            at, right = 0, is_tunnel_target(target)
+        else:
+            at = target.index(b"//") + 2
+            right = is_host(target[at:], empty=False)
+        if not right:
+            raise ParseError("HPE_INVALID_URL", "Invalid authority in url", bytes_parsed=self._mark + at)
+
     def _after_target_byte(self, state: int, byte: int) -> int:
         """Return the state that `byte` leads to, 0 when it may not stand there (RFC 9112 section 3.2)."""
         if state == TARGET:
             if self.method == "CONNECT":
-                return OPAQUE if 0x21 <= byte <= 0x7E else 0  # SRV-74: the application judges it
+                return OPAQUE if 0x21 <= byte <= 0x7E else 0
             if byte == _SLASH:
                 return PATH
             if byte == _STAR:
@@ -342,11 +358,14 @@ class HeadGrammar:
                 raise ParseError("HPE_INVALID_STATUS", "Response overflow", bytes_parsed=at + 1)
             raise ParseError("HPE_INVALID_STATUS", "Invalid response status", bytes_parsed=at)
         if state == REASON:
-            stop = _end(_line_run, buf, start + at, start + end) - start
+            run = _line_run if self._lenient else _value_run
+            stop = _end(run, buf, start + at, start + end) - start
             if stop > at:
                 return REASON, stop - 1
             if byte == _LF:
                 raise ParseError("HPE_CR_EXPECTED", "Missing expected CR after response line", bytes_parsed=at)
+            if byte != _CR:
+                raise ParseError("HPE_INVALID_STATUS", "Invalid character in reason", bytes_parsed=at)
             self.reason = bytes(buf[start + self._mark : start + at]).decode("latin-1")
             return LINE_LF, at
         # LINE_LF

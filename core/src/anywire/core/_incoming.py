@@ -174,18 +174,30 @@ class IncomingMessage(Emitter):
     def headers(self) -> dict[str, str | list[str]]:
         """Lower-case name → value, joined by Node's rules (MSG-5, MSG-15 to MSG-21).
 
-        ``set-cookie`` is a list, everything else a str. Made on first use; it is yours to change.
+        ``set-cookie`` is a list, everything else a str. Made on first use; it is yours to change. If the request
+        target names an authority, that is ``host``, whatever the field of that name says (RFC 9112 section 3.2.2).
         """
         headers = self._headers
         if headers is _NOT_MADE:
             joins = self._connection.joins_duplicates if self.req is None else self.req._options.join_duplicate_headers
             headers = self._headers = join_fields(self.raw_headers, join_duplicates=joins)
+            if (authority := self._authority()) is not None:
+                headers["host"] = authority
         return headers
+
+    def _authority(self) -> str | None:
+        """That of an absolute-form target."""
+        if self._flags & IS_RESPONSE or self._second[0] in "/*" or self._first == "CONNECT":
+            return None
+        return self._second.partition("//")[2].partition("/")[0].partition("?")[0]
 
     @property
     def headers_distinct(self) -> dict[str, list[str]]:
-        """Lower-case name → every value received under it (MSG-L1)."""
-        return distinct_fields(self.raw_headers)
+        """Lower-case name → every value received under it (MSG-L1); ``host`` as in :attr:`headers`."""
+        distinct = distinct_fields(self.raw_headers)
+        if (authority := self._authority()) is not None:
+            distinct["host"] = [authority]
+        return distinct
 
     @property
     def trailers(self) -> dict[str, str | list[str]]:

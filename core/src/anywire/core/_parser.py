@@ -53,7 +53,7 @@ from ._framing import (
     UNTIL_CLOSE,
     frame,
 )
-from ._grammar import METHOD_NAMES, Buffer, HeadGrammar
+from ._grammar import PLAIN_METHODS, Buffer, HeadGrammar
 from ._limits import Limits
 
 __all__ = ["Head", "Parser", "RequestHead", "ResponseHead"]
@@ -198,7 +198,7 @@ class Parser:
             match = REQUEST_HEAD(buf, self._pos, self._pos + self._fast_span)
             if match is not None:
                 word, target, fields, close, digits, chunked, closed = match.groups()
-                method = METHOD_NAMES.get(word)
+                method = PLAIN_METHODS.get(word)
                 if method is not None:
                     end = match.end()
                     if end == len(buf):
@@ -219,7 +219,7 @@ class Parser:
         grammar = self._read_head()
         if grammar is None:
             return None
-        fields, length, flags = self._finish_head(grammar, None)
+        fields, length, flags = self._finish_head(grammar, grammar.method)
         return grammar.method, grammar.target, grammar.minor, fields, length, flags
 
     def next_response(self, request_method: str | None = None) -> ResponseHead | None:
@@ -434,7 +434,7 @@ class Parser:
         else:
             return False
         error = ParseError("HPE_INVALID_CHUNK_SIZE", "Expected CRLF after chunk data", bytes_parsed=wrong, phase="body")
-        raise self._die(error, b"\n")
+        raise self._die(error, bytes(buf[pos + wrong : pos + wrong + 1]))  # what follows is content, and no part of it
 
     def _read_trailers(self) -> bytes | None:
         """Read the trailer section; it ends the message."""
@@ -490,6 +490,9 @@ class Parser:
         buf, pos = self._buf, self._pos
         end = buf.find(terminator, pos + error.bytes_parsed)
         error.raw_packet = bytes(memoryview(buf)[pos : len(buf) if end < 0 else end + len(terminator)])
+        # The message is Node's and short; a traceback tells the rest (ASK-35).
+        field = "" if error.field is None else f", in the field {error.field}"
+        error.add_note(f"{error.code} at byte {error.bytes_parsed} of the {error.phase}{field}: {error.excerpt}")
         return self._dead(error)
 
     def _die_at_eof(self, phase: str) -> ParseError:
