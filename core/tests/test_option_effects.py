@@ -167,6 +167,9 @@ class FakeContext:
     def set_ciphers(self, names: str) -> None:
         self.ciphers = names
 
+    def set_ecdh_curve(self, name: str) -> None:
+        self.curve = name
+
 
 SSL: Any = SimpleNamespace(
     Purpose=SimpleNamespace(CLIENT_AUTH=1, SERVER_AUTH=2),

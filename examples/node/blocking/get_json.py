@@ -53,7 +53,7 @@ def fetch(url: str) -> None:
                 except ValueError as error:
                     print(error)
     except http.AnywireError as error:
-        print(f"Got error: {error}")
+        print(f"Got error: {error.message}")
 
 
 def main() -> None:

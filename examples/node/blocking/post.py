@@ -43,7 +43,7 @@ def send() -> None:
                 print(f"BODY: {chunk.decode()}")
             print("No more data in response.")
     except http.AnywireError as error:
-        print(f"problem with request: {error}")
+        print(f"problem with request: {error.message}")
 
 
 def main() -> None:
