@@ -86,6 +86,12 @@ def test_every_name_exists(backend: str) -> None:
     assert lost == []
 
 
+def test_the_modules_of_all_backends_have_the_same_names() -> None:
+    """So a program moves from one to another by its import alone, and may be tested on the sim."""
+    offered = {tuple(sorted(each.__all__)) for name in BACKENDS for each in (resolve(name).http, resolve(name).https)}
+    assert len(offered) == 1
+
+
 MISSING = object()
 
 

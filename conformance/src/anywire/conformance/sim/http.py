@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 
-from anywire.core import METHODS, STATUS_CODES, OutgoingMessage, configure, validate_header_name, validate_header_value
 from anywire.core.facade import install
 from anywire.core.facade.awaiting import Agent, Api, ClientRequest, IncomingMessage, Server, ServerResponse, Socket
+
+# fmt: off
+from anywire.core import (  # isort: skip
+    METHODS, STATUS_CODES, AnywireError, ArgumentTypeError, ArgumentValueError, ConnectError, ConnectionLost,
+    OutgoingMessage, ParseError, StateError, TimedOut, TLSError, TruncatedError, configure, validate_header_name,
+    validate_header_value,
+)
+# fmt: on
 
 from ._runtime import current_runtime, wall_clock
 
 __all__ = [
-    "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
-    "set_global_agent", "validate_header_name", "validate_header_value",
+    "METHODS", "STATUS_CODES", "Agent", "AnywireError", "ArgumentTypeError", "ArgumentValueError", "ClientRequest",
+    "ConnectError", "ConnectionLost", "IncomingMessage", "OutgoingMessage", "ParseError", "Server", "ServerResponse",
+    "Socket", "StateError", "TLSError", "TimedOut", "TruncatedError", "create_server", "get", "global_agent",
+    "max_header_size", "request", "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
 global_agent: Agent

@@ -8,15 +8,19 @@ from anywire.core.facade.awaiting import Api, SecureAgent as Agent  # isort: ski
 
 from ._runtime import current_runtime, wall_clock
 
+# fmt: off
 from .http import (  # isort: skip
-    METHODS, STATUS_CODES, ClientRequest, IncomingMessage, OutgoingMessage, Server, ServerResponse, Socket,
-    validate_header_name, validate_header_value,
-)  # fmt: skip
+    METHODS, STATUS_CODES, AnywireError, ArgumentTypeError, ArgumentValueError, ClientRequest, ConnectError,
+    ConnectionLost, IncomingMessage, OutgoingMessage, ParseError, Server, ServerResponse, Socket, StateError, TimedOut,
+    TLSError, TruncatedError, validate_header_name, validate_header_value,
+)
+# fmt: on
 
 __all__ = [
-    "METHODS", "STATUS_CODES", "Agent", "ClientRequest", "IncomingMessage", "OutgoingMessage", "Server",
-    "ServerResponse", "Socket", "create_server", "get", "global_agent", "max_header_size", "request",
-    "set_global_agent", "validate_header_name", "validate_header_value",
+    "METHODS", "STATUS_CODES", "Agent", "AnywireError", "ArgumentTypeError", "ArgumentValueError", "ClientRequest",
+    "ConnectError", "ConnectionLost", "IncomingMessage", "OutgoingMessage", "ParseError", "Server", "ServerResponse",
+    "Socket", "StateError", "TLSError", "TimedOut", "TruncatedError", "create_server", "get", "global_agent",
+    "max_header_size", "request", "set_global_agent", "validate_header_name", "validate_header_value",
 ]  # fmt: skip
 
 global_agent: Agent
