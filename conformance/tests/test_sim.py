@@ -535,16 +535,6 @@ def test_plain_exchanges_do_nothing_of_tls(monkeypatch: pytest.MonkeyPatch) -> N
     sim.run(main)
 
 
-def test_names_are_those_of_every_backend() -> None:
-    """The same 17 names (MOD-1 to MOD-22); the backends themselves cannot be imported here."""
-    assert sorted(http.__all__) == sorted(
-        "METHODS STATUS_CODES Agent ClientRequest IncomingMessage OutgoingMessage Server ServerResponse Socket"
-        " create_server get global_agent max_header_size request set_global_agent validate_header_name"
-        " validate_header_value".split()
-    )
-    assert all(hasattr(http, name) for name in http.__all__)
-
-
 # ---------------------------------------------------------------- the same seed, the same bytes
 
 
