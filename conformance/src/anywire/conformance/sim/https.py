@@ -31,7 +31,4 @@ max_header_size: int
 _api = Api(current_runtime, wall_clock, secure=True)
 install(__name__, _api)
 
-request = _api.request
-get = _api.get
-create_server = _api.create_server
-set_global_agent = _api.set_global_agent
+request, get, create_server, set_global_agent = _api.request, _api.get, _api.create_server, _api.set_global_agent
