@@ -6,6 +6,7 @@ import ast
 import importlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -41,6 +42,26 @@ def test_it_passes_the_suite() -> None:
 def test_it_is_small() -> None:
     sizes = {path.name: code_lines(path) for path in SOURCES}
     assert sum(sizes.values()) < 250, sizes
+
+
+def shown() -> dict[str, str]:
+    """The Python of docs/write-a-backend.md, by the file name in its first line."""
+    page = (FOLDER.parents[1] / "docs" / "write-a-backend.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("name", ["runtime.py", "http.py", "https.py", "conformance.py"])
+def test_the_page_shows_it_as_it_is(name: str) -> None:
+    assert shown()[name] in (FOLDER / name).read_text(encoding="utf-8")
+
+
+def test_the_page_asks_of_a_loop_what_this_one_does(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "mine")
+    (tmp_path / "check_loop.py").write_text(shown()["check_loop.py"])
+    done = subprocess.run(
+        [sys.executable, "check_loop.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("the loop keeps its promises\n", "")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
