@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import tracemalloc
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 from gevent_kit import CLOSE, GET, Certificates, Event, Job, Wire, ask, dial, port_of, serving, until
 
 from anywire.core import AnywireError, StateError
-from anywire.core.facade import _door
-from anywire.gevent import _runtime, http
+from anywire.gevent import http
 
 Request = http.IncomingMessage
 Response = http.ServerResponse
@@ -311,24 +309,6 @@ def test_a_handler_that_raises_is_answered_for_and_reported(monkeypatch: pytest.
     with serving(app) as server:
         assert ask(port_of(server), CLOSE).startswith(b"HTTP/1.1 500 ")
     assert [str(report[2]) for report in reports] == ["of the handler"]
-
-
-def test_out_of_descriptors_it_pauses_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    reports: list[Any] = []
-    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda *report: reports.append(report[2]))
-    monkeypatch.setattr(_door, "ACCEPT_PAUSE", 0.001)
-
-    def accept(self: object, listener: object) -> None:
-        if reports:
-            monkeypatch.setattr(_door, "ACCEPT_PAUSE", 3600.0)
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    monkeypatch.setattr(_runtime.Runtime, "accept", accept)
-    with serving(hello) as server, dial(port_of(server)):
-        until(lambda: len(reports) >= 2)
-        for _ in range(100):
-            gevent.sleep(0)
-        assert [error.errno for error in reports] == [errno.EMFILE] * 2
 
 
 def test_bad_requests_are_answered() -> None:

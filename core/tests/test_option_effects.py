@@ -261,7 +261,9 @@ def test_address_of_a_listener_SRV_85(options: ListenOptions, bound: Any, addres
     """And when it stops, the file of a Unix socket goes with it (SRV-86). No case can hand in a socket."""
     os = Unlinking()
     stopped: list[bool] = []
-    made = Listening(os, options, [SimpleNamespace(getsockname=lambda: bound)], [lambda: stopped.append(True)])
+    made = Listening(
+        os, options, [SimpleNamespace(getsockname=lambda: bound)], [SimpleNamespace(close=lambda: stopped.append(True))]
+    )
     assert made.address() == address
     made.stop()
     assert (stopped, os.unlinked) == ([True], unlinked)

@@ -28,8 +28,6 @@ from anywire.core.facade import CLOSE_TIMEOUT, RESCUE, enable_keep_alive
 from anywire.core.facade.awaiting import FAIRNESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from anywire.core import Feed
 
 __all__ = ["Pump"]
@@ -39,16 +37,18 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_eof", "_half_closed", "_loop", "_on_made", "_paused", "_poll", "_refused", "_timer", "_transport",
+        "_armed", "_eof", "_half_closed", "_loop", "_paused", "_poll", "_refused", "_sock", "_timer", "_transport",
+        "_unwanted",
         "_waiters", "blocked", "closed", "feed",
     )  # fmt: skip
 
     fairness = FAIRNESS
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_made: Callable[[Pump], None] | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
-        self._on_made = on_made
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
+        self._sock = sock
+        self._transport: Any = None  # asyncio's, from connection_made on
+        self._unwanted = False  # aborted before that
         self._waiters: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed = FOREVER
@@ -64,12 +64,11 @@ class Pump(asyncio.Protocol):
     # ---------------------------------------------------------------- asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport
         # Blocked from Node's high-water mark on, and not again until everything is out (RES-49).
         self._transport.set_write_buffer_limits(high=HIGH_WATER_MARK, low=0)
-        if self._on_made is not None:
-            on_made, self._on_made = self._on_made, None
-            on_made(self)
+        if self._unwanted:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         feed = self.feed
@@ -176,8 +175,10 @@ class Pump(asyncio.Protocol):
         """Wake whoever waits, and look at the deadlines again."""
         if self._waiters:
             self._wake()
-        elif not self.closed and (deadline := self.feed.next_deadline(self._loop.time())) < self._armed:
-            self._arm(deadline)
+        elif not self.closed and self._transport is not None:
+            deadline = self.feed.next_deadline(self._loop.time())
+            if deadline < self._armed:
+                self._arm(deadline)
 
     # ---------------------------------------------------------------- sending and ending
 
@@ -211,6 +212,13 @@ class Pump(asyncio.Protocol):
             pass
         return False
 
+    def never_made(self) -> bool:
+        """No transport came to be: then this is the end of the socket."""
+        if self._transport is None:
+            self.closed = True
+            self._sock.close()
+        return self._transport is None
+
     def half_close(self) -> None:
         """FIN after what is queued."""
         if self.closed or self._half_closed:
@@ -228,7 +236,7 @@ class Pump(asyncio.Protocol):
 
     def close(self) -> None:
         """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
-        if self.closed or self._transport.is_closing():
+        if self.closed or self._transport is None or self._transport.is_closing():
             return
         try:
             self._goodbye()
@@ -241,6 +249,9 @@ class Pump(asyncio.Protocol):
     def abort(self) -> None:
         """Gone, now."""
         if self.closed:
+            return
+        if self._transport is None:
+            self._unwanted = True
             return
         try:
             self._transport.abort()
@@ -261,4 +272,6 @@ class Pump(asyncio.Protocol):
 
     def info(self, name: str) -> Any:
         """What asyncio's ``get_extra_info`` knows."""
-        return self._transport.get_extra_info(name)
+        if self._transport is not None:
+            return self._transport.get_extra_info(name)
+        return self._sock if name == "socket" else getattr(self._sock, f"get{name}")()

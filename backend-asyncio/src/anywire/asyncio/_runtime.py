@@ -9,10 +9,11 @@ import ssl
 import tempfile
 import weakref
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER
-from anywire.core.facade import Listening, connect_outcome, listening_sockets
+from anywire.core.facade import Door, Listening, connect_outcome, listening_sockets
 from anywire.core.facade.awaiting import Resolver, Server
 
 from ._pump import Pump
@@ -20,7 +21,7 @@ from ._pump import Pump
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from anywire.core import Feed
+    from anywire.core import Feed, ServerConnection
     from anywire.core.facade.awaiting import Hold
 
 __all__ = ["Runtime", "current_runtime"]
@@ -66,18 +67,20 @@ class Runtime(Resolver):
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
-    def _loop(self) -> asyncio.AbstractEventLoop:
+    def loop(self) -> asyncio.AbstractEventLoop:
         loop = self._loop_ref()
         assert loop is not None, "a running loop exists"
         return loop
 
     def report(self, message: str, error: BaseException) -> None:
-        self._loop.call_exception_handler({"message": message, "exception": error})
+        self.loop.call_exception_handler({"message": message, "exception": error})
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> Callable[[], object]:
-        task = self._loop.create_task(work)
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], over: Callable[[Any], object] | None = None
+    ) -> Callable[[], object]:
+        task = self.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(over or self._tasks.discard)
         return task.cancel
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, None], hold: Hold) -> bool:
@@ -97,12 +100,12 @@ class Runtime(Resolver):
     # ---------------------------------------------------------------- connecting
 
     async def getaddrinfo(self, host: str, port: int, family: int, kind: int) -> Any:
-        return await self._loop.getaddrinfo(host, port, family=family, type=kind)
+        return await self.loop.getaddrinfo(host, port, family=family, type=kind)
 
     async def race(
         self, handles: Sequence[socket.socket], seconds: float | None
     ) -> list[tuple[socket.socket, OSError | None]]:
-        loop = self._loop
+        loop = self.loop
         future: asyncio.Future[socket.socket | None] = loop.create_future()
 
         def decided(sock: socket.socket | None) -> None:
@@ -122,10 +125,10 @@ class Runtime(Resolver):
         return [] if first is None else [(first, connect_outcome(socket, first))]
 
     async def open(self, handle: socket.socket, feed: Feed) -> Pump:
-        pump = Pump(self._loop)
+        pump = Pump(self.loop, handle)
         pump.feed = feed
         try:
-            await self._loop.create_connection(lambda: pump, sock=handle)
+            await self.loop.create_connection(lambda: pump, sock=handle)
         except BaseException:
             handle.close()
             raise
@@ -133,24 +136,46 @@ class Runtime(Resolver):
 
     # ---------------------------------------------------------------- listening
 
-    def _door(self, server: Server) -> Callable[[Pump], None]:
-        def accepted(pump: Pump) -> None:
-            connection = server.admit(pump)
+    def inject(self, server: Server, handle: socket.socket | Pump) -> None:
+        if isinstance(handle, Pump):
+            connection = server.admit(handle)
             if connection is not None:
                 connection.cancel = self.spawn(server.serve(connection))
-
-        return accepted
-
-    def inject(self, server: Server, handle: socket.socket | Pump) -> None:
-        accepted, loop = self._door(server), self._loop
-        if isinstance(handle, Pump):
-            accepted(handle)
+            return
+        # Admitted before there is a transport, so that a server which closes meanwhile waits for it (ASK-47).
+        pump = Pump(self.loop, handle)
+        connection = server.admit(pump)
+        if connection is None:
+            handle.close()
         else:
-            self.spawn(loop.create_connection(lambda: Pump(loop, accepted), sock=handle))
+            over = partial(self._over, server, connection, pump)
+            connection.cancel = self.spawn(self._serve(server, connection, pump, handle), over)
+
+    async def _serve(self, server: Server, connection: ServerConnection, pump: Pump, sock: socket.socket) -> None:
+        await self.loop.connect_accepted_socket(lambda: pump, sock)
+        await server.serve(connection)
+
+    def _over(self, server: Server, connection: ServerConnection, pump: Pump, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if pump.never_made():  # the task was cancelled before, or the loop had no room
+            server._over(connection)
 
     async def listen(self, server: Server, options: Any) -> Listening:
-        accepted, loop = self._door(server), self._loop
         sockets = listening_sockets(socket, os, options)
-        create = loop.create_unix_server if options.path is not None else loop.create_server
-        made = [await create(lambda: Pump(loop, accepted), sock=sock, backlog=options.backlog) for sock in sockets]
-        return Listening(os, options, sockets, [each.close for each in made])
+        doors = [Entrance(self, sock, partial(self.inject, server)) for sock in sockets]
+        for door in doors:
+            door.watch(True)
+        return Listening(os, options, sockets, doors)
+
+
+class Entrance(Door):
+    """One listening socket. asyncio's own servers lose who waits at their end, and spin without descriptors."""
+
+    def watch(self, wanted: bool) -> None:
+        if wanted:
+            self._runtime.loop.add_reader(self.sock.fileno(), self.knock)
+        else:
+            self._runtime.loop.remove_reader(self.sock.fileno())
+
+    def later(self, due: float) -> None:
+        self._runtime.loop.call_at(due, self.retry, due)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import gevent.socket
 from anywire.core import FOREVER, NOBODY
-from anywire.core.facade import WRITABLE, Door, Listening, listening_sockets
+from anywire.core.facade import WRITABLE, Listening, LoopDoor, listening_sockets
 from anywire.core.facade.blocking import SocketConnector
 
 from ._native import native
@@ -125,4 +125,4 @@ class Runtime(SocketConnector):
     def listen(self, server: Server, options: Any) -> Listening:
         """Accept in the hub; each connection is served by a greenlet of its own."""
         sockets = listening_sockets(native, os, options)
-        return Listening(os, options, sockets, [Door(self, HubLoop(), server, sock).close for sock in sockets])
+        return Listening(os, options, sockets, [LoopDoor(self, HubLoop(), server, sock) for sock in sockets])

@@ -79,7 +79,7 @@ class Runtime(blocking.ThreadedConnector):
         sockets = listening_sockets(socket, os, options)
         crew = blocking.Crew(self, server, sockets, server.max_workers)
         forked.add(crew)
-        made = Listening(os, options, sockets, [crew.stop])
+        made = Listening(os, options, sockets, [crew])
         made.finish = crew.finish  # type: ignore[method-assign]
         return made
 

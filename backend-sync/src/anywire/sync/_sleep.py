@@ -20,12 +20,13 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from anywire.core import FOREVER
-
 __all__ = ["Sleeper", "borrow", "forked", "generation"]
 
 KEPT = 16
 """Sleepers kept for later. Each has two descriptors, and a burst of busy threads is not to cost them for ever."""
+
+BRIEF = 0.01
+"""Seconds of one poll that nobody can end."""
 
 LONGEST = 86400.0
 """Seconds of one poll: more overflows."""
@@ -37,13 +38,15 @@ class Sleeper:
     __slots__ = ("_fds", "_poll", "_writer", "lock", "reader")
 
     def __init__(self) -> None:
-        self.reader, self._writer = os.pipe()
-        os.set_blocking(self.reader, False)
-        os.set_blocking(self._writer, False)
         self.lock = threading.Lock()
         self._fds: dict[int, int] = {}
         self._poll = select.poll()
-        self._poll.register(self.reader, select.POLLIN)
+        self.reader = self._writer = -1
+        with suppress(OSError):  # no descriptors are left: it can be told nothing, and so it never sleeps for long
+            self.reader, self._writer = os.pipe()
+            os.set_blocking(self.reader, False)
+            os.set_blocking(self._writer, False)
+            self._poll.register(self.reader, select.POLLIN)
 
     def wake(self) -> None:
         """End the poll, or the next one. From any thread, and too late is no harm."""
@@ -63,8 +66,8 @@ class Sleeper:
             for fd, mask in fds.items():
                 self._poll.register(fd, mask)
             self._fds = fds
-        timeout = None if due == FOREVER else max(0.0, min(due - monotonic(), LONGEST) * 1000.0)
-        ready = self._poll.poll(timeout)
+        longest = LONGEST if self.reader >= 0 else BRIEF
+        ready = self._poll.poll(max(0.0, min(due - monotonic(), longest) * 1000.0))
         found = [each for each in ready if each[0] != self.reader]
         if len(found) < len(ready):
             self.drain()
@@ -78,8 +81,9 @@ class Sleeper:
         """Close the descriptors."""
         with self.lock:
             writer, self._writer = self._writer, -1
-        os.close(self.reader)
-        os.close(writer)
+        if writer >= 0:
+            os.close(self.reader)
+            os.close(writer)
 
 
 _free: list[Sleeper] = []
@@ -98,7 +102,7 @@ def borrow() -> Sleeper:
 
 def give_back(sleeper: Sleeper) -> None:
     """It may be used again."""
-    if len(_free) < KEPT:
+    if len(_free) < KEPT and sleeper.reader >= 0:
         _free.append(sleeper)
     else:
         sleeper.close()

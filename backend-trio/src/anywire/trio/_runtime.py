@@ -13,14 +13,15 @@ import os
 import socket
 import ssl
 import tempfile
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 from anywire.core import FOREVER, NOBODY
-from anywire.core.facade import ACCEPT_PAUSE, ACCEPTS, Listening, connect_outcome, listening_sockets
+from anywire.core.facade import Door, Listening, connect_outcome, listening_sockets
 from anywire.core.facade.awaiting import SocketConnector
-from trio.lowlevel import RunVar, checkpoint, spawn_system_task, wait_readable, wait_writable
+from trio.lowlevel import RunVar, notify_closing, spawn_system_task, wait_readable, wait_writable
 
 from ._clock import Clock
 from ._pump import Pump
@@ -98,48 +99,61 @@ class Scope:
         raise only
 
 
+class Entrance(Door):
+    """One listening socket."""
+
+    def __init__(self, listener: Listener, sock: socket.socket) -> None:
+        super().__init__(listener.runtime, sock, listener.admit)
+        self._resumed = trio.Event()
+
+    def watch(self, wanted: bool) -> None:
+        if wanted or self.closed:
+            notify_closing(self.sock)
+            self._resumed.set()
+        else:
+            self._resumed = trio.Event()
+
+    async def run(self) -> None:
+        """Accept until closed."""
+        with suppress(trio.ClosedResourceError):
+            while not self.closed:
+                await wait_readable(self.sock)
+                self.knock()
+                if self.paused:
+                    with trio.move_on_at(self.due):
+                        await self._resumed.wait()
+                    self.retry(self.due)
+
+
 class Listener(Listening):
     """The tasks of one ``listen()``."""
 
     def __init__(self, runtime: Runtime, server: Server, options: Any) -> None:
-        self._sockets = listening_sockets(socket, os, options)
-        self._runtime = runtime
+        sockets = listening_sockets(socket, os, options)
+        self.runtime = runtime
         self._server = server
-        self._accepting = trio.CancelScope()
-        self._nursery: trio.Nursery
-        super().__init__(os, options, self._sockets, [self._close])
-
-    def _close(self) -> None:
-        self._accepting.cancel()
-        for sock in self._sockets:
-            sock.close()
+        self._nursery: trio.Nursery | None = None
+        self.running = trio.Event()
+        self._entrances = [Entrance(self, sock) for sock in sockets]
+        super().__init__(os, options, sockets, self._entrances)
 
     async def run(self) -> None:
         """Accept until stopped, then wait for what was accepted."""
         try:
-            async with trio.open_nursery() as self._nursery:
-                with self._accepting:
-                    async with trio.open_nursery() as accepting:
-                        for sock in self._sockets:
-                            accepting.start_soon(self._accept, sock)
+            async with trio.open_nursery() as self._nursery, trio.open_nursery() as accepting:
+                self.running.set()
+                for entrance in self._entrances:
+                    accepting.start_soon(entrance.run)
         finally:
-            if not self._accepting.cancel_called:
-                self.stop()
+            self._nursery = None
+            self.stop()
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while not self._accepting.cancel_called:
-            await wait_readable(listening)
-            try:
-                for _ in range(ACCEPTS):
-                    if (sock := self._runtime.accept(listening)) is None:
-                        break
-                    self._admit(sock)
-            except OSError as error:
-                self._runtime.report("Cannot accept", error)
-                await trio.sleep(ACCEPT_PAUSE)
-
-    def _admit(self, sock: socket.socket) -> None:
-        begin(self._server, Pump(sock, NOBODY, self._runtime.clock, self._nursery), self._nursery.start_soon)
+    def admit(self, sock: socket.socket) -> None:
+        """Serve what was accepted, unless we are being cancelled."""
+        if self._nursery is None:
+            sock.close()
+        else:
+            begin(self._server, Pump(sock, NOBODY, self.runtime.clock, self._nursery), self._nursery.start_soon)
 
 
 def begin(server: Server, pump: Pump, start: Callable[..., object]) -> None:
@@ -224,7 +238,11 @@ class Runtime(SocketConnector):
         begin(server, pump, self._start(server))
 
     async def listen(self, server: Server, options: Any) -> Listener:
-        await checkpoint()
         listener = Listener(self, server, options)
         self._start(server)(listener.run)
+        try:
+            await listener.running.wait()
+        except BaseException:
+            listener.stop()
+            raise
         return listener

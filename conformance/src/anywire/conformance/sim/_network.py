@@ -195,6 +195,9 @@ class Listener:
             while (pump := self.accept()) is not None:
                 pump.abort("rst")
 
+    close = stop
+    """What sockets call it."""
+
 
 @dataclass
 class Network:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, Address, ArgumentTypeError, addresses_from_lookup
-from anywire.core.facade import Listening
+from anywire.core.facade import Door, Listening
 
 from ._kernel import Kernel, Parking, current
 from ._pump import Pump
@@ -152,9 +152,10 @@ class Runtime:
         port = options.port or self._network.port()
         listener = self._network.listen(options.path or (options.host, port), options.backlog)
 
-        def accept() -> None:
-            while (pump := listener.accept()) is not None:
-                self.inject(server, pump)
+        door = Door(self, listener, partial(self.inject, server))
+        listener.on_connection = door.knock
+        return Listening(None, options, [listener], [door])
 
-        listener.on_connection = accept
-        return Listening(None, options, [listener], [listener.stop])
+    def accept(self, listener: Any) -> Any:
+        """Who waits, or None."""
+        return listener.accept()

@@ -16,12 +16,9 @@ from .._secure import SecureFeed
 from .._settings import SETTINGS
 from ._api import Api
 from ._deadlines import Deadline, Deadlines
-from ._door import Door
+from ._door import Door, Listening, LoopDoor
 from ._socket_pump import CLOSE_TIMEOUT, RESCUE, SocketPump
 from ._sockets import (
-    ACCEPT_PAUSE,
-    ACCEPTS,
-    Listening,
     SocketRuntime,
     adopt_socket,
     connect_outcome,
@@ -35,8 +32,6 @@ from ._sockets import (
 from ._watched_pump import READABLE, WRITABLE, WatchedPump
 
 __all__ = [
-    "ACCEPTS",
-    "ACCEPT_PAUSE",
     "CLOSE_TIMEOUT",
     "READABLE",
     "RESCUE",
@@ -46,6 +41,7 @@ __all__ = [
     "Deadlines",
     "Door",
     "Listening",
+    "LoopDoor",
     "SecureFeed",
     "SocketPump",
     "SocketRuntime",

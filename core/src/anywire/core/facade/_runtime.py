@@ -32,7 +32,10 @@ class Listener(Protocol):
         """What it is bound to: ``(host, port)``, a path, or None once closed."""
 
     def stop(self) -> None:
-        """Accept no more, now. Connections go on."""
+        """Accept no more, now, but let in who has been waiting (ASK-47). Connections go on."""
+
+    def resume(self) -> None:
+        """A connection has ended: accept again, if that was for want of a descriptor."""
 
     def finish(self) -> None:
         """The last connection is gone: leave nothing running."""

@@ -109,6 +109,7 @@ class Server(_server.Server):
     def _listens(self, listener: Listener, callback: Callable[[], object] | None, wanted: bool = True) -> None:
         """The port is bound, if it is still wanted: ``close()`` may have come meanwhile (SRV-91)."""
         if not wanted:
+            self._ended = True
             listener.stop()
             listener.finish()
             raise StateError("The server was closed before it could listen.", code="ERR_SERVER_NOT_RUNNING")
@@ -261,7 +262,11 @@ class Server(_server.Server):
             finally:
                 pump.abort()
             return None
-        return self.begin(pump, self._runtime().ssl)
+        try:
+            return self.begin(pump, self._runtime().ssl)
+        except BaseException:
+            pump.abort()
+            raise
 
     def _broke(self, connection: ServerConnection, error: BaseException) -> None:
         """What serves a connection failed, or was cancelled."""
@@ -274,6 +279,8 @@ class Server(_server.Server):
         self.connections.discard(connection)
         if not connection.switched:
             connection.pump.close()
+        if self._listener is not None:
+            self._listener.resume()
         if self.draining:
             for waiter in list(self._closed):
                 waiter.wake()

@@ -8,7 +8,6 @@ sequence is ours. All of them return at once; sockets are non-blocking.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from .._server_options import ListenOptions
 
 __all__ = [
-    "ACCEPTS",
-    "ACCEPT_PAUSE",
-    "Listening",
     "SocketRuntime",
     "adopt_socket",
     "connect_outcome",
@@ -33,46 +29,14 @@ __all__ = [
     "wanted_family",
 ]
 
-ACCEPTS: Final = 64
-"""Connections accepted in one go, before others are looked after."""
-
-ACCEPT_PAUSE: Final = 0.1
-"""Seconds for which nothing is accepted when descriptors or memory ran out: the socket stays readable meanwhile."""
-
-
-class Listening:
-    """Listening sockets that belong together: one ``listen()``.
-
-    Args:
-        os: the os module, which removes the file of a Unix socket that ``listen()`` made (SRV-86); None to leave it.
-        options: of ``listen()``.
-        sockets: they are bound; the first one says where.
-        stops: each ends one of them, at once.
-    """
-
-    def __init__(
-        self, os: Any, options: ListenOptions, sockets: Sequence[Any], stops: list[Callable[[], object]]
-    ) -> None:
-        self._os = os
-        self._stops = stops
-        self._path = options.path
-        name = sockets[0].getsockname()
-        self._name: tuple[str, int] | str = name[:2] if isinstance(name, tuple) else self._path or name
-
-    def address(self) -> tuple[str, int] | str:
-        """Where (SRV-85)."""
-        return self._name
-
-    def stop(self) -> None:
-        """Accept no more, now."""
-        for stop in self._stops:
-            stop()
-        if self._os is not None and self._path is not None and not self._path.startswith("\0"):
-            with suppress(OSError):
-                self._os.unlink(self._path)
-
-    def finish(self) -> None:
-        """The last connection is gone; nothing else is left here."""
+NOT_NOW: Final = frozenset(
+    getattr(errno, name, errno.EAGAIN)
+    for name in (
+        "EAGAIN EWOULDBLOCK EINTR ECONNABORTED EPROTO EPERM ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH"
+        " EOPNOTSUPP ENETUNREACH"
+    ).split()
+)
+"""Nobody waits, or one who did is gone: on Linux ``accept()`` tells what the network did to a connection."""
 
 
 class SocketRuntime:
@@ -104,16 +68,23 @@ class SocketRuntime:
         return None
 
     def accept(self, listener: Any) -> Any:
-        """The next connection's socket, non-blocking, or None. Raises OSError when out of descriptors."""
+        """The next connection's socket, non-blocking, or None.
+
+        Raises:
+            OSError: for want of descriptors or memory, or the socket does not listen: ask again later.
+        """
         socket = self._socket
         try:
             fd = listener._accept()[0]  # accept() would make whatever socket.socket is by now
-        except (BlockingIOError, ConnectionError, InterruptedError):
-            return None
+        except OSError as error:
+            if error.errno in NOT_NOW:
+                return None
+            raise
         sock = socket.socket(listener.family, listener.type, listener.proto, fd)
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with suppress(OSError):  # it may be gone already, and not every system sets options of what is
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
 

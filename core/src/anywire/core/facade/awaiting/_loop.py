@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._pump import FOREVER, NOBODY
-from .._door import Door
+from .._door import Listening, LoopDoor
 from .._messages import FAIRNESS
-from .._sockets import Listening, connect_outcome, listening_sockets
+from .._sockets import connect_outcome, listening_sockets
 from .._watched_pump import WRITABLE, WatchedPump
 from ._connector import SocketConnector
 
@@ -160,8 +160,8 @@ class LoopRuntime(SocketConnector):
     async def listen(self, server: Server, options: Any) -> Listening:
         """Bind, and serve every connection in a task of its own."""
         sockets = listening_sockets(self._socket, self._os, options)
-        doors = [Door(self, self.loop, server, sock) for sock in sockets]
-        return Listening(self._os, options, sockets, [door.close for door in doors])
+        doors = [LoopDoor(self, self.loop, server, sock) for sock in sockets]
+        return Listening(self._os, options, sockets, doors)
 
 
 class _Waiter:

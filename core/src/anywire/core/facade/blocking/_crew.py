@@ -1,6 +1,6 @@
 """Crew: the threads of one listening server, the poller they share, and the monitor.
 
-Everything that is polled is a *post*: a listening socket (:class:`Door`) or a connection
+Everything that is polled is a *post*: a listening socket (:class:`Entrance`) or a connection
 (:class:`Line`). A post is held by one thread, or it is armed in the poller, which tells
 once: whoever takes it out has it alone until it gives it back. So a connection that is
 idle, or in the middle of its TLS handshake, holds no thread, and none is handed out twice.
@@ -17,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..._pump import FOREVER, NOBODY
-from .._sockets import ACCEPT_PAUSE, ACCEPTS
+from .._door import Door
 from ._roster import TICK, Roster, Timers
 from ._runtime import BlockingPump
 
@@ -113,35 +113,48 @@ class Post:
         raise NotImplementedError
 
 
-class Door(Post):
+class Entrance(Post):
     """A listening socket."""
 
-    __slots__ = ("sock",)
+    __slots__ = ("door",)
 
     def __init__(self, crew: Crew, sock: Any) -> None:
         super().__init__(crew, sock.fileno())
-        self.sock = sock
+        self.door = _Door(self, sock)
 
     def run(self, events: int) -> tuple[int, float] | None:
         """Accept."""
-        crew = self.crew
-        if self.closed:
-            self.sock.close()
+        crew, door = self.crew, self.door
+        if not events:
+            door.retry(door.due)
+        door.knock()
+        if door.closed:
             return None
-        try:
-            for _ in range(ACCEPTS):
-                sock = crew.runtime.accept(self.sock)
-                if sock is None:
-                    break
-                crew.admit(crew.runtime.pump_class(sock, NOBODY))
-        except OSError as error:
-            crew.runtime.report("Cannot accept", error)
-            return 0, crew.runtime.now() + ACCEPT_PAUSE
-        return crew.runtime.readable, FOREVER
+        return (0, door.due) if door.paused else (crew.runtime.readable, FOREVER)
 
     def abandon(self) -> None:
-        """Close it."""
-        self.sock.close()
+        """It is closed already, unless it never came to accept."""
+        self.door.close()
+
+
+class _Door(Door):
+    """One thread knocks; any may close it, or have found room."""
+
+    __slots__ = ("_lock", "_post")
+
+    def __init__(self, post: Entrance, sock: Any) -> None:
+        crew = post.crew
+        super().__init__(crew.runtime, sock, lambda sock: crew.admit(crew.runtime.pump_class(sock, NOBODY)))
+        self._post = post
+        self._lock = crew.runtime.threading.RLock()
+
+    def knock(self, *_: Any) -> None:
+        with self._lock:
+            super().knock()
+
+    def close(self) -> None:
+        with self._lock:
+            super().close()
 
 
 class Line(Post):
@@ -212,7 +225,7 @@ class Crew:
     Args:
         runtime: the backend's.
         server: whose connections these are.
-        sockets: listening ones; they are closed by :meth:`stop`.
+        sockets: listening ones; they are closed by :meth:`close`.
         max_workers: most threads besides the monitor.
     """
 
@@ -231,8 +244,9 @@ class Crew:
         self._bell.acquire()
         self._asleep = False
         self._over = False
-        for sock in sockets:
-            self.add(Door(self, sock))
+        self._entrances = [Entrance(self, sock) for sock in sockets]
+        for entrance in self._entrances:
+            self.add(entrance)
         with self._lock:
             self._call_up()
         self._monitor = self._thread("anywire-monitor", self._oversee)
@@ -448,15 +462,23 @@ class Crew:
 
     # ---------------------------------------------------------------- the end
 
-    def stop(self) -> None:
+    def resume(self) -> None:
+        """A connection has ended: accept again, if that was for want of a descriptor."""
+        for entrance in self._entrances:
+            if entrance.door.paused:
+                entrance.door.resume()
+                self.kicked(entrance, False, FOREVER)
+
+    def close(self) -> None:
         """Accept no more, now."""
         with self._lock:
-            for post in [post for post in self._posts.values() if isinstance(post, Door)]:
+            for post in self._entrances:
                 post.closed = True
-                del self._posts[post.fd]
-                self._poller.forget(post.fd)
-                if not post.held:  # else whoever holds it closes it
-                    post.sock.close()
+                if self._knows(post):
+                    del self._posts[post.fd]
+                    self._poller.forget(post.fd)
+        for post in self._entrances:
+            post.door.close()
 
     def finish(self) -> None:
         """Every connection is gone: send the threads home and wait for them."""
