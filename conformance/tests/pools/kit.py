@@ -5,6 +5,7 @@ The scenarios are coroutines written once, as those of the suite are (see ``anyw
 
 from __future__ import annotations
 
+import importlib
 import re
 import socket
 import struct
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from anywire.conformance import awaiting, blocking
 from anywire.conformance.backends import Backend, installed, resolve, settle
 
-__all__ = ["OK", "REAL", "Bytes", "Conn", "fetch", "gather", "name_of", "run", "serve"]
+__all__ = ["OK", "REAL", "Bytes", "Conn", "fetch", "gather", "name_of", "run", "serve", "sleep"]
 
 T = TypeVar("T")
 
@@ -170,3 +171,9 @@ def name_of(agent: Any) -> str:
     """The one name that an agent knows."""
     (name,) = agent.stats()
     return str(name)
+
+
+async def sleep(backend: Backend, seconds: float) -> None:
+    """Let time pass, for this task only."""
+    module = backend.name.partition("+")[0].rpartition(".")[2]
+    await settle(importlib.import_module({"sync": "time"}.get(module, module)).sleep(seconds))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final
@@ -18,7 +18,7 @@ from .backends import Backend, drive, leave, settle
 from .errors import ScenarioError
 from .folders import certificate
 from .language import Operation, Program, Section
-from .observing import Log, describe_error, describe_event, shown
+from .observing import Log, describe_error, describe_event, describe_pool, shown
 from .peers import Signals
 from .scopes import Scope
 from .things import Aborter, Delegate, Given, GivenError, Sink, unresolved
@@ -230,6 +230,10 @@ class Application:
         counts = [sum(map(len, each.values())) for each in (agent.sockets, agent.free_sockets, agent.requests)]
         self.log.add("{} sockets {}, free {}, requests {}".format(scope.label(operation.path), *counts))
 
+    async def _do_stats(self, operation: Operation, scope: Scope) -> None:
+        for line in describe_pool(scope.look_up(operation.path)):
+            self.log.add(f"{scope.label(operation.path)} {line}".replace(str(self.port), "PORT"))
+
     async def _do_most(self, operation: Operation, scope: Scope) -> None:
         name, limit = scope.label(operation.path), int(operation.args[0])
         value = scope.look_up(operation.path)
@@ -304,8 +308,7 @@ class Application:
             self.problems.append(f"task {section.words[0]} failed: {describe_error(error)}")
 
     async def _do_join(self, operation: Operation, scope: Scope) -> None:
-        for name in operation.args or list(self._tasks):
-            await settle(self._tasks.pop(name).join())
+        await self.join_tasks(operation.args)
 
     async def _do_cancel(self, operation: Operation, scope: Scope) -> None:
         for name in operation.args:
@@ -320,9 +323,9 @@ class Application:
         clock: Any = self.backend
         await clock.sleep(float(operation.args[0]))
 
-    async def join_tasks(self) -> None:
-        """Wait for all tasks that were started."""
-        for name in list(self._tasks):
+    async def join_tasks(self, names: Sequence[str] = ()) -> None:
+        """Wait for these tasks, or for all that were started."""
+        for name in names or list(self._tasks):
             await settle(self._tasks.pop(name).join())
 
     # ---------------------------------------------------------------- values

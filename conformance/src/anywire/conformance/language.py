@@ -84,7 +84,7 @@ ATTRIBUTES: Final = frozenset(
 _WORDS: Final = frozenset(
     """
     cancel connect count duplex forget join leave listen most note option return same set show signal sleep start
-    throw try until wait watch
+    stats throw try until wait watch
     """.split()
 )
 _MAKE = re.compile(r"([A-Za-z]\w*) *= *(?=[a-z])")
@@ -231,7 +231,7 @@ def _statement(operation: Operation, verb: str, rest: str) -> Operation:
         if operation.path[-1] not in ATTRIBUTES:
             raise ValueError(f"{operation.path[-1]!r} is not a word of the language")
         _arguments(operation, value)
-    elif verb in ("connect", "count", "forget", "leave", "most", "option", "same", "until", "watch") and rest:
+    elif verb in ("connect", "count", "forget", "leave", "most", "option", "same", "stats", "until", "watch") and rest:
         path, *operation.args = rest.split()
         operation.path = tuple(path.split("."))
     else:

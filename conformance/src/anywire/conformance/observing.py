@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Log", "compare", "describe_error", "describe_event", "shown"]
+__all__ = ["Log", "compare", "describe_error", "describe_event", "describe_pool", "shown"]
 
 LONGEST = 200
 """Texts longer than this are shown by their beginning and length."""
@@ -55,6 +55,16 @@ def describe_event(event: str, args: tuple[Any, ...]) -> str:
         elif getattr(value, "url", None):
             words.append(f"{value.method} {value.url}")
     return " ".join(words)
+
+
+def describe_pool(agent: Any) -> list[str]:
+    """What an agent counts, a line for each name; its books agree with one another."""
+    agent.check_invariants()
+    return [
+        f"{name} active {each.active}, idle {each.idle}, queued {each.queued}, created {each.created},"
+        f" closed {shown(each.closed)}"
+        for name, each in agent.stats().items()
+    ]
 
 
 class Log:

@@ -491,8 +491,8 @@ class Agent(Pool[C, R]):
 
     # -- what happens to pooled connections -----------------------------------------------------
 
-    def idle_closed(self, name: str, connection: C) -> bool:
-        """A pooled connection died (AGT-61, AGT-62) or was taken away by its owner (AGT-70).
+    def idle_closed(self, name: str, connection: C, reason: str = PEER) -> bool:
+        """A pooled connection died (AGT-61, AGT-62), was silent for too long or was taken away by its owner (AGT-70).
 
         Returns:
             True: it was pooled, is so no longer, and is the caller's to close. False: it was
@@ -503,7 +503,7 @@ class Agent(Pool[C, R]):
         group = self._groups.get(name)
         if group is None or connection not in group.free:
             return False
-        self._remove_idle(group, connection, PEER)
+        self._remove_idle(group, connection, reason)
         return True
 
     def expire(self, now: float) -> None:

@@ -20,6 +20,7 @@ from ._checks import (
 )
 from ._client_connection import ClientConnection
 from ._emitter import Emitter
+from ._lease import TIMEOUT
 from ._names import TLS_OPTIONS, http_name, https_name
 from ._options import check_family, server_name
 
@@ -269,6 +270,10 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
                 connection.socket.emit("agent_remove")  # AGT-62
         if self.has_answers:
             self.settle()
+
+    def timed_out(self, connection: ClientConnection) -> None:
+        """A pooled connection was silent for too long, and is about to be destroyed (AGT-63)."""
+        self.idle_closed(connection.key, connection, TIMEOUT)
 
     def collect(self, now: float) -> None:
         """End what was abandoned, close what expired."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._connection import Connection
+    from ._emitter import Listener
     from ._timings import Timings
 
 __all__ = ["IncomingMessage", "UPGRADED"]
@@ -382,6 +383,11 @@ class IncomingMessage(Emitter):
         if callback is not None:
             self.on("timeout", callback)
         return self
+
+    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
+        if self.req is not None:
+            self.req._remember_context()
+        super()._add_listener(event, listener, once=once, prepend=prepend)
 
     def _abort(self, error: Exception) -> None:
         """The exchange died: ``aborted``, once."""

@@ -13,7 +13,11 @@ __all__ = ["RawStream"]
 
 
 class RawStream:
-    """A byte stream over somebody's pump. See ``_pump.Feed`` for the methods a pump calls."""
+    """A byte stream over somebody's pump. See ``_pump.Feed`` for the methods a pump calls.
+
+    Attributes:
+        spoken: of a client's: the peer sent bytes behind its answer, before we said anything.
+    """
 
     __slots__ = (
         "_active",
@@ -27,6 +31,7 @@ class RawStream:
         "error",
         "idle_timeout",
         "pump",
+        "spoken",
     )
 
     def __init__(self, pump: Pump, head: bytes = b"", *, max_buffered: int = 65536) -> None:
@@ -34,6 +39,7 @@ class RawStream:
         self.error: AnywireError | None = None
         self.eof = False
         self.ended = False
+        self.spoken = False
         self.idle_timeout = 0.0
         self._buffer: list[bytes] = [head] if head else []
         self._size = len(head)

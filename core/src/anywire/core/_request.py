@@ -20,6 +20,7 @@ are sent once more, on the same lease and a new connection (RFC 9110 section 9.2
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from ._asked import Asked
@@ -43,10 +44,12 @@ from ._timings import Opening, Timings, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from typing import Self
 
     from ._client_agent import ClientAgent
     from ._client_connection import ClientConnection
+    from ._emitter import Listener
     from ._lease import Lease
 
 __all__ = ["ClientRequest"]
@@ -72,7 +75,7 @@ class ClientRequest(Asked):
     """
 
     __slots__ = (
-        "_answered_at", "_attached_at", "_began", "_deadline", "_ended_at", "_error", "_lease", "_now",
+        "_answered_at", "_attached_at", "_began", "_context", "_deadline", "_ended_at", "_error", "_lease", "_now",
         "_opening", "_over", "_pool", "_raw_fields", "_replay", "_sent_at", "_switched",
         "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
     )  # fmt: skip
@@ -81,6 +84,7 @@ class ClientRequest(Asked):
         self._lease: Lease[Any, Any] | None = None  # first: __del__ looks at both
         self._pool: ClientAgent | None = None  # the agent that gave the lease
         self._listeners = None
+        self._context: Context | None = None
         self._connection: ClientConnection | None = None
         self._sink = []
         self._rare = None
@@ -123,6 +127,15 @@ class ClientRequest(Asked):
             self._render(self._early_length())
             self._sink.append(self._head)
             self._head = b""
+
+    def _add_listener(self, event: str, listener: Listener, *, once: bool, prepend: bool) -> None:
+        self._remember_context()
+        super()._add_listener(event, listener, once=once, prepend=prepend)
+
+    def _remember_context(self) -> None:
+        """What is told while nobody waits is told in the context of who first listened, not of some loop (ASK-52)."""
+        if self._context is None:
+            self._context = copy_context()
 
     def _kick(self) -> None:
         """Wake whoever waits on this request."""

@@ -182,10 +182,15 @@ class Socket(Emitter):
     def _carry(self, connection: Connection) -> Any:
         """Give the pump away, for `connection` to be fed by it; we are its socket from here on."""
         raw = self._stream()
-        if raw.take() is not None:
+        self._pump.usable()  # feeds what has arrived
+        came = raw.take()
+        if raw.spoken or came:
             # SEC-26: a proxy that sends before we do would be speaking for the origin.
             self._pump.abort()
             raise ConnectionLost("bytes arrived on a tunnel before anything was sent", code="EPROTO")
+        if came is not None:
+            self._pump.abort()
+            raise ConnectionLost("socket hang up")
         self.connection = connection
         self._raw = None
         connection.socket = self

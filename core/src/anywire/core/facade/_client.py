@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _request
 from .._client_connection import ClientConnection
-from .._errors import ArgumentTypeError, ConnectionLost, LocalError, StateError, tls_error
+from .._errors import AnywireError, ArgumentTypeError, ConnectionLost, LocalError, StateError, tls_error
 from .._failure import expired, limit_of
 from .._lease import DONE, OPEN, QUEUED
 from .._options import server_name
@@ -144,16 +144,29 @@ class ClientRequest(_request.ClientRequest):
         return self._advance() or self.res
 
     def _is_short(self, kind: object) -> bool:
-        """Left without an exception (of `kind`): reading the rest of the answer is worth its connection."""
-        message = self.res
-        return kind is None and message is not None and self.writable_ended and 0 <= message._length <= DISCARD
+        """Left without an exception (of `kind`): reading the rest of the answer is worth its connection.
+
+        Of a chunked one nobody knows how much that is: what has arrived is read here, and nothing is waited for.
+        """
+        message, connection = self.res, self._connection
+        if kind is not None or message is None or connection is None or not self.writable_ended:
+            return False
+        if message._length >= 0:
+            return connection._parser._left <= DISCARD
+        connection.pump.usable()
+        left = DISCARD
+        with suppress(AnywireError):
+            while left >= 0 and (piece := message.read_nowait()):
+                left -= len(piece)
+        return False
 
     def _take_over(self) -> tuple[Any, Any, bytes]:
         """``(message, socket, head)``, once the protocol was switched."""
         assert self._switched is not None and self._connection is not None
         (message, head), self._switched = self._switched, None
         socket: Any = self._connection.user_socket()
-        return message, socket._detach(), head
+        socket._detach()._raw.spoken = bool(head)
+        return message, socket, head
 
     def _upgraded(self, message: Any) -> tuple[Any, Any, bytes]:
         """What ``upgraded()`` returns."""
