@@ -65,6 +65,7 @@ class Application extends Calls {
     super();
     this.world = world;
     this.program = program;
+    this.functions = new Map();
     this.log = world.log;
     this.modules = modules;
     this.module = 'https' in modules ? 'https' : 'http';
@@ -310,7 +311,7 @@ class Application extends Calls {
     if ('$never' in value) return () => {};
     if ('$unresolved' in value) return unresolved;
     if ('$gives' in value) return () => scope.lookUp(value.$gives.split('.'));
-    if ('$function' in value) return this.function(this.program.functions[value.$function]);
+    if ('$function' in value) return this.function(value.$function);
     if ('$name' in value) return scope.lookUp(value.$name.split('.'));
     if ('$path' in value) return this.world.path(value.$path, false);
     if ('$file' in value) return this.world.path(value.$file, true);
@@ -318,7 +319,13 @@ class Application extends Calls {
   }
 
   /** What a section is to whoever calls it: an `async` one tells its callback. */
-  function({ kind, words, operations }) {
+  /** The same each time, so it can be removed from where it listens. */
+  function(name) {
+    if (!this.functions.has(name)) this.functions.set(name, this.made(this.program.functions[name]));
+    return this.functions.get(name);
+  }
+
+  made({ kind, words, operations }) {
     const inside = (args) => this.scope.inner(Object.fromEntries(words.slice(1).map((name, index) => [name, args[index]])), {});
     if (kind === 'function') return (...args) => atOnce(this.perform({ operations }, inside(args)));
     return (...args) => {

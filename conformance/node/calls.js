@@ -8,6 +8,12 @@ const WAITING = new Set([
   'end', 'flush_headers', 'send', 'send_eof', 'write_continue', 'write_processing',
 ]);
 
+/** What has the name of an event in front. */
+const OF_EVENTS = new Set([
+  'emit', 'listener_count', 'off', 'on', 'once', 'prepend_listener', 'prepend_once_listener', 'remove_all_listeners',
+  'remove_listener',
+]);
+
 /** Waits for nothing but that everything has happened. */
 const rest = (what) => ({ what, poll: () => true });
 
@@ -17,6 +23,7 @@ class Calls {
     const target = scope.lookUp(path.slice(0, -1));
     const given = args.map((each) => this.value(each, scope));
     const byName = this.named(named, scope);
+    if (OF_EVENTS.has(method) && given.length) given[0] = camel(given[0]);
     const special = this[`call_${method}`];
     if (noted && (method === 'write' || method === 'end')) return yield* this.calledBack(target, method, given, text);
     if (special) return yield* special.call(this, target, given, byName, text);
@@ -43,14 +50,6 @@ class Calls {
     const value = target[method](...given, () => { called = true; });
     yield* this.handedOver(target, { what: text, poll: () => called });
     return value;
-  }
-
-  *call_emit(target, [event, ...args]) {
-    return target.emit(camel(event), ...args);
-  }
-
-  *call_listener_count(target, [event]) {
-    return target.listenerCount(camel(event));
   }
 
   *call_set_global_agent(target, [agent]) {

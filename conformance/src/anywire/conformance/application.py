@@ -71,6 +71,7 @@ class Application:
         self.agents: list[Any] = []
         self.listen: Callable[..., Any] | None = None
         self._tasks: dict[str, Any] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}
         self._pending: list[Callable[[], object]] = []
         self._dispatched = 0
         self._handling = 0
@@ -376,12 +377,13 @@ class Application:
         return {name: self._value(value, scope) for name, value in operation.named.items()}
 
     def _function(self, section: Section) -> Callable[..., Any]:
-        """What a ``function`` or ``async`` section is to whoever calls it."""
+        """What a ``function`` or ``async`` section is to whoever calls it: the same each time, so it can be removed."""
 
         async def call(*args: Any) -> Any:
             return await self.perform(section, self.scope.inner(dict(zip(section.words[1:], args, strict=False)), {}))
 
-        return self.backend.hook(call) if section.kind == "async" else lambda *args: drive(call(*args))
+        made = self.backend.hook(call) if section.kind == "async" else lambda *args: drive(call(*args))
+        return self._functions.setdefault(section.words[0], made)
 
     def _noting(self, words: str) -> Callable[..., None]:
         def note(*args: Any) -> None:

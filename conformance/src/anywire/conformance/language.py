@@ -53,9 +53,10 @@ MAKERS: Final = frozenset({"aborter", "agent", "delegate", "get", "options", "re
 CALLS: Final = frozenset(
     """
     abort add_request add_trailers address append_header assign_socket clear_timeout close close_all_connections
-    close_idle_connections cork create_server destroy detach_socket emit end end_nowait flush_headers
+    close_idle_connections cork create_server destroy detach_socket emit end end_nowait event_names flush_headers
     get_connections get_header get_header_names get_headers get_name get_raw_header_names has_header listen
-    listener_count pause pipe read receive ref remove_header response resume send send_eof set_encoding
+    listener_count off on once pause pipe prepend_listener prepend_once_listener read receive ref
+    remove_all_listeners remove_header remove_listener response resume send send_eof set_encoding
     set_global_agent set_header set_headers set_keep_alive set_no_delay set_socket_keep_alive set_timeout uncork
     unref unshift upgraded validate_header_name validate_header_value write write_continue write_early_hints
     write_head write_header write_information write_nowait write_processing
