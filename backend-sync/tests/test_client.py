@@ -258,6 +258,34 @@ def test_destroy_from_another_thread_in_the_queue() -> None:
         assert counts(agent) == (0, 0, 0, 0)
 
 
+def test_destroy_from_another_thread_while_a_pooled_socket_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was given up at that moment must not send over what the next in line has by now (AGT-81)."""
+    with peer(always_ok) as made, pool(max_sockets=1) as agent:
+        req = http.get(made.url, agent=agent)
+        with req as res:
+            assert res.read() == b"ok"
+        taker = http.get(made.url, agent=agent)
+        heir = http.get(made.url, agent=agent)
+        connection: Any = req._connection
+        kind = type(connection.pump)
+        usable = kind.usable
+
+        def given_up_meanwhile(pump: Any) -> bool:
+            monkeypatch.undo()
+            found: bool = usable(pump)
+            Job(taker.destroy).join()
+            return found
+
+        monkeypatch.setattr(kind, "usable", given_up_meanwhile)
+        with pytest.raises(ConnectionLost):
+            taker.response()
+        with heir as res:
+            assert res.read() == b"ok"
+        assert heir.reused_socket
+        assert len(made.wires) == 1
+        agent.check_invariants()
+
+
 def test_destroy_from_another_thread_while_connecting(certificates: Certificates) -> None:
     with peer(silent) as made, https.Agent(ca=certificates.ca) as agent:
         req = https.get(f"https://localhost:{made.port}/", agent=agent)

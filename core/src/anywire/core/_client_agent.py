@@ -261,6 +261,14 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
             if limit:
                 connection.set_idle_timeout(limit)
 
+    def give_up(self, lease: Lease[Any, Any], now: float) -> None:
+        """A request ends early: a connection that it has not touched goes to the next in line, if any (AGT-81)."""
+        connection = lease.connection
+        if connection is not None and connection.on_idle_end is not None and lease._group.queue:
+            self.release(lease, now, True, None)
+        else:
+            self.dropped(lease)
+
     def _idle_ended(self, connection: ClientConnection) -> None:
         """A pooled connection died or was spoilt (AGT-61, SEC-1)."""
         if self.idle_closed(connection.key, connection):

@@ -443,8 +443,10 @@ class ClientRequest(Asked):
             connection._lost = True
             connection.pump.abort()
         if lease is not None and self._pool is not None:
-            self._pool.dropped(lease)
-            self._settle()
+            try:
+                self._pool.give_up(lease, self._now())
+            finally:
+                self._settle()
 
     def destroy(self, error: Exception | None = None) -> Self:
         """End the exchange now, releasing everything (CLI-26, CLI-79 to CLI-85). Never waits.

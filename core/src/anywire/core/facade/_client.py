@@ -226,7 +226,9 @@ class ClientRequest(_request.ClientRequest):
             connection: ClientConnection | None = lease.connection
             assert connection is not None, "it is assigned"
             if connection.pump.usable() and connection.reusable:
-                connection.on_idle_end = None
+                connection.on_idle_end = None  # it is ours from here on
+                if self.error is not None:
+                    continue  # another thread gave us up just before that, and it may be the next one's already
                 return connection
             agent.retry(lease, self._now(), fresh=self._replay is not None)
             self._settle()

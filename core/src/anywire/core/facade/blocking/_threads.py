@@ -82,8 +82,8 @@ class GuardedRequest(ClientRequest):
         lease = self._lease
         agent: Any = self._pool
         # Whoever ends the lease first says what becomes of its connection: its thread may just have pooled it.
-        if lease is not None and isinstance(agent, GuardedAgent) and not agent.dropped(lease):
-            connection = None
+        if connection is not None and lease is not None and isinstance(agent, GuardedAgent):
+            connection = connection if agent.dropped(lease) else None
         super()._release(connection)
 
 
