@@ -150,14 +150,24 @@ def _blaming(ssl: Any, what: str) -> Iterator[None]:
 
 
 def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> Any:
+    """A new context. Each helper sets what its options say."""
     if server:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     elif "ca" in tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-    with _blaming(ssl, 'The option "alpn_protocols"'):
-        context.set_alpn_protocols(list(tls.get("alpn_protocols", ("http/1.1",))))
+    _set_trust(ssl, context, tls, server=server)
+    _set_identity(ssl, context, tls, tempfile, server=server)
+    _set_protocol(ssl, context, tls)
+    for name in _NO_COUNTERPART:
+        if name in tls:
+            raise _no_counterpart(name)
+    return context
+
+
+def _set_trust(ssl: Any, context: Any, tls: Mapping[str, Any], *, server: bool) -> None:
+    """Whom to believe, and whether a peer has to be believed."""
     for authority in _listed(tls.get("ca")):
         with _blaming(ssl, 'The option "ca"'):
             text = _text(authority)
@@ -176,12 +186,22 @@ def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> A
         context.verify_mode = ssl.CERT_NONE
     elif tls.get("check_hostname") is False:
         context.check_hostname = False
+
+
+def _set_identity(ssl: Any, context: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> None:
+    """Who we are."""
     if "cert" in tls:
         pair = 'The options "cert" and "key"' if "key" in tls else 'The option "cert", which without "key" holds both,'
         with _blaming(ssl, pair):
             _load_chain(ssl, context, tls, tempfile)
         if not server:
             context.post_handshake_auth = True  # a server may ask only once it knows what for (RFC 8446 section 4.6.2)
+
+
+def _set_protocol(ssl: Any, context: Any, tls: Mapping[str, Any]) -> None:
+    """What to agree upon with the peer."""
+    with _blaming(ssl, 'The option "alpn_protocols"'):
+        context.set_alpn_protocols(list(tls.get("alpn_protocols", ("http/1.1",))))
     for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
         if name in tls:
             with _blaming(ssl, f'The option "{name}"'):
@@ -195,10 +215,6 @@ def _make(ssl: Any, tls: Mapping[str, Any], tempfile: Any, *, server: bool) -> A
     if "honor_cipher_order" in tls:
         prefer = ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options = context.options | prefer if tls["honor_cipher_order"] else context.options & ~prefer
-    for name in _NO_COUNTERPART:
-        if name in tls:
-            raise _no_counterpart(name)
-    return context
 
 
 def _load_authorities(context: Any, path: str, name: str) -> None:
