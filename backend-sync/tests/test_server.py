@@ -188,7 +188,7 @@ def test_workers_are_bounded() -> None:
             wire.send(b"GET /block HTTP/1.1\r\nHost: h\r\n\r\n")
         until(lambda: len(inside) == 2)
         three.send(CLOSE)
-        crew = server._listener.finish.__self__
+        crew = server.crew
         assert crew._roster.total == 2
         release.set()
         assert three.rest().endswith(b"done")
@@ -203,7 +203,7 @@ def test_idle_connections_hold_no_thread() -> None:
             wire.send(GET)
             assert wire.message()[1] == b"hello"
         assert server.get_connections() == 50
-        crew = server._listener.finish.__self__
+        crew = server.crew
         # All came back to the poller: nobody is at work but whoever polls.
         until(lambda: not any(post.held for post in crew._posts.values()))
         assert crew._roster.active == 1
@@ -229,7 +229,7 @@ def test_keep_alive_requests_arm_no_timer() -> None:
             assert wire.message()[1] == b"hello"
 
         ask_once()
-        crew = server._listener.finish.__self__
+        crew = server.crew
         until(lambda: not any(post.held for post in crew._posts.values()))
         armed = crew._timers._serial
         assert armed

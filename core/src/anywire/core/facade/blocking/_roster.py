@@ -110,9 +110,9 @@ class Roster:
 
 
 class Timers:
-    """Deadlines of many pumps in a lazy heap: a pump is entered again only for an earlier deadline.
+    """Deadlines of many posts in a lazy heap: a post is entered again only for an earlier deadline.
 
-    A pump is any object with the attributes `closed` and `armed`, the latter ``inf`` while it has no entry.
+    A post is any object with the attributes `closed` and `armed`, the latter ``inf`` while it has no entry.
     """
 
     def __init__(self) -> None:
@@ -120,13 +120,13 @@ class Timers:
         self._serial = 0
         self._bound = SLACK
 
-    def arm(self, pump: Any, deadline: float) -> bool:
-        """Look at `pump` by `deadline`. True if that is now the earliest of all."""
-        if deadline >= pump.armed:
+    def arm(self, post: Any, deadline: float) -> bool:
+        """Look at `post` by `deadline`. True if that is now the earliest of all."""
+        if deadline >= post.armed:
             return False
-        pump.armed = deadline
+        post.armed = deadline
         self._serial += 1
-        heappush(self._heap, (deadline, self._serial, pump))
+        heappush(self._heap, (deadline, self._serial, post))
         earliest = self._heap[0][1] == self._serial
         if len(self._heap) > self._bound:
             # Many short connections would otherwise stay in memory until their deadlines come.
@@ -140,11 +140,11 @@ class Timers:
         return self._heap[0][0] if self._heap else FOREVER
 
     def due(self, now: float) -> list[Any]:
-        """Take out the pumps whose time has come; each may be armed again."""
+        """Take out the posts whose time has come; each may be armed again."""
         found = []
         while self._heap and self._heap[0][0] <= now:
-            deadline, _, pump = heappop(self._heap)
-            if pump.armed == deadline:  # else it was entered again, for earlier
-                pump.armed = FOREVER
-                found.append(pump)
+            deadline, _, post = heappop(self._heap)
+            if post.armed == deadline:  # else it was entered again, for earlier
+                post.armed = FOREVER
+                found.append(post)
         return found
