@@ -21,7 +21,8 @@ from .language import Operation, Program, Section
 from .observing import Log, describe_error, describe_event, describe_pool, shown
 from .peers import Signals
 from .scopes import Scope
-from .things import Aborter, Delegate, Given, GivenError, Sink, unresolved
+from .things import Aborter, Delegate, Given, Sink
+from .values import Values
 
 __all__ = ["HOOKS", "Application"]
 
@@ -53,7 +54,7 @@ _OPTIONS: Final = {
 _ADDRESS: Final = frozenset({"host", "hostname", "port", "socket_path", "create_connection"})
 
 
-class Application:
+class Application(Values):
     """One application during one run."""
 
     def __init__(self, backend: Backend, program: Program, log: Log, signals: Signals, *, secure: bool = False) -> None:
@@ -328,79 +329,6 @@ class Application:
         """Wait for these tasks, or for all that were started."""
         for name in names or list(self._tasks):
             await settle(self._tasks.pop(name).join())
-
-    # ---------------------------------------------------------------- values
-
-    def _value(self, value: Any, scope: Scope | None = None) -> Any:
-        """A JSON value with its ``$`` forms and ``PORT`` filled in."""
-        if isinstance(value, str):
-            return self.port if value == "PORT" else value.replace("PORT", str(self.port))
-        if isinstance(value, list):
-            return [self._value(each, scope) for each in value]
-        if not isinstance(value, dict):
-            return value
-        if "$bytes" in value:
-            return value["$bytes"].encode("latin-1")
-        if "$repeat" in value:
-            text, count = value["$repeat"]
-            return text * count
-        if "$pem" in value:
-            return certificate(value["$pem"])
-        if "$inf" in value:
-            return float("inf")
-        if "$error" in value:
-            return GivenError(*value["$error"])
-        if "$subclass" in value:
-            return self._subclass(value["$subclass"])
-        if "$note" in value:
-            return self._noting(value["$note"])
-        if "$never" in value:
-            return self.backend.hook(self._never)
-        if "$unresolved" in value:
-            return unresolved
-        if "$gives" in value:
-            return lambda *_: (scope or self.scope).look_up(tuple(value["$gives"].split(".")))
-        if "$function" in value:
-            return self._function(self.program.functions[value["$function"]])
-        if "$name" in value:
-            return (scope or self.scope).look_up(tuple(value["$name"].split(".")))
-        if "$path" in value:
-            return self.backend.world.path(value["$path"])
-        if "$file" in value:
-            return self.backend.world.path(value["$file"], there=True)
-        return {self._value(name): self._value(each, scope) for name, each in value.items()}
-
-    async def _never(self, *_: Any) -> None:
-        await settle(self.backend.flag().wait())
-
-    def _named(self, operation: Operation, scope: Scope) -> dict[str, Any]:
-        return {name: self._value(value, scope) for name, value in operation.named.items()}
-
-    def _function(self, section: Section) -> Callable[..., Any]:
-        """What a ``function`` or ``async`` section is to whoever calls it: the same each time, so it can be removed."""
-
-        async def call(*args: Any) -> Any:
-            return await self.perform(section, self.scope.inner(dict(zip(section.words[1:], args, strict=False)), {}))
-
-        made = self.backend.hook(call) if section.kind == "async" else lambda *args: drive(call(*args))
-        return self._functions.setdefault(section.words[0], made)
-
-    def _noting(self, words: str) -> Callable[..., None]:
-        def note(*args: Any) -> None:
-            numbers = [shown(each) for each in args if type(each) is int]
-            self.log.add(" ".join([describe_event(f"note {words}", args), *numbers]))
-
-        return note
-
-    def _subclass(self, name: str) -> type[Any]:
-        base = getattr(self.modules[self.module], name)
-        log = self.log
-
-        def init(self: Any, *args: Any) -> None:
-            log.add(f"note a {name} is made")
-            base.__init__(self, *args)
-
-        return type(name, (base,), {"__init__": init})
 
     # ---------------------------------------------------------------- observers
 
