@@ -42,7 +42,7 @@ class Server(_server.Server):
         secure: this is https.
     """
 
-    __slots__ = ("_binding", "_closed", "_ended", "_listener", "_runtime", "grace", "scope", "secure")
+    __slots__ = ("_binding", "_closed", "_ended", "_home", "_listener", "_runtime", "grace", "scope", "secure")
 
     message_class: ClassVar[type[IncomingMessage]]
     response_class: ClassVar[type[ServerResponse]]
@@ -61,6 +61,7 @@ class Server(_server.Server):
         self.secure = secure
         self._runtime = runtime
         self._listener: Listener | None = None
+        self._home: Runtime | None = None  # of the loop it listens on
         self._binding = False  # listen() is under way
         self._closed: list[Any] = []  # waiters of those who wait for the last connection to go
         self._ended = False
@@ -94,6 +95,7 @@ class Server(_server.Server):
             callback=callback,
         )
         runtime: Runtime = self._runtime()
+        self._home = runtime
         if self.secure:
             self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
         self.draining = self._ended = False
@@ -146,6 +148,11 @@ class Server(_server.Server):
 
     def _begin_close(self, callback: Callable[..., object] | None) -> bool:
         """Stop accepting. False if there is nothing to wait for."""
+        if self._running and self._home is not None and self._runtime() is not self._home:
+            raise StateError(
+                "This server listens on another event loop: close() has to be called there, while it runs",
+                code="ERR_SERVER_NOT_RUNNING",
+            )
         running = self._running or self.draining or self._binding
         error = None if running else StateError("Server is not running.", code="ERR_SERVER_NOT_RUNNING")
         if callback is not None:
