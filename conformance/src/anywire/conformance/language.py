@@ -67,7 +67,7 @@ CALLS: Final = frozenset(
 ATTRIBUTES: Final = frozenset(
     """
     Agent ClientRequest IncomingMessage METHODS OutgoingMessage STATUS_CODES Server ServerResponse aborted agent
-    authorized bytes_parsed chunked_encoding code complete create_connection default_max_sockets default_port
+    authorized bytes_parsed chunked_encoding closing code complete create_connection default_max_sockets default_port
     destroyed encrypted excerpt field finished free_sockets global_agent headers headers_distinct headers_sent
     headers_timeout host http_allow_half_open http_version http_version_major http_version_minor insecure_http_parser
     keep_alive keep_alive_delay keep_alive_timeout keep_socket_alive listening local_address local_family local_port

@@ -28,7 +28,7 @@ class ServerResponse(OutgoingMessage):
     Made by hand it needs no server: from anything with ``method``, ``http_version_major``, ``http_version_minor`` and
     ``headers``, it is sent over what :meth:`assign_socket` is given (RES-77).
 
-    Events: ``finish()``, ``close()``, ``drain()``, ``timeout(socket)``.
+    Events: ``finish()``, ``close()``, ``drain()``, ``timeout(socket)``, ``closing()``.
 
     Attributes:
         req: the request this answers.
@@ -66,6 +66,15 @@ class ServerResponse(OutgoingMessage):
     def __repr__(self) -> str:
         state = "ended" if self.writable_ended else "sending" if self.headers_sent else "new"
         return f"<{type(self).__name__} {self.status_code} {state}>"
+
+    @property
+    def closing(self) -> bool:
+        """Its server is closing: a response without an end of its own should come to one now (ASK-45).
+
+        The event ``closing`` tells when this becomes True while the response is under way.
+        """
+        server = getattr(self._connection, "server", None)
+        return server is not None and bool(server.draining)
 
     # ---------------------------------------------------------------- head
 

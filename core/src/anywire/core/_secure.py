@@ -60,6 +60,7 @@ class SecureFeed:
 
     __slots__ = (
         "_due",
+        "_begun",
         "_ended",
         "_incoming",
         "_kept",
@@ -72,6 +73,7 @@ class SecureFeed:
         "_slot",
         "_ssl",
         "_told",
+        "_whole",
         "error",
         "established",
         "feed",
@@ -103,13 +105,13 @@ class SecureFeed:
         )
         self.feed = feed
         self._pump: Any = None
-        self._limit = limit
+        self._limit = self._whole = limit
         self._due = FOREVER
         self.established = False
         self.error: OSError | None = None
         self.truncated = False
         self._pieces: list[bytes] = []
-        self._ended = self._told = self._lost = False
+        self._ended = self._told = self._lost = self._begun = False
         self._kept = self._said_goodbye = False
 
     def attach(self, pump: Any) -> None:
@@ -175,6 +177,8 @@ class SecureFeed:
         if self._ended or self.error is not None:
             return
         self._incoming.write(data)
+        if not self._begun:
+            self._begin()
         if not self.established:
             self.shake_hands()
         if self.established:
@@ -288,11 +292,24 @@ class SecureFeed:
             self._due = now + self._limit
         return self._due
 
+    def hurry(self, seconds: float) -> None:
+        """Who has said nothing yet is to begin within so many seconds."""
+        if not self._begun:
+            self._limit, self._due = seconds, FOREVER
+
+    def _begin(self) -> None:
+        self._begun = True
+        if self._limit != self._whole:
+            self._limit, self._due = self._whole, FOREVER
+
     def handle_deadline(self, now: float) -> None:
         """The handshake took too long; or pass it on."""
         if self.established:
             self.feed.handle_deadline(now)
-        elif self.shaking and now >= self.next_deadline(now):
+            return
+        if self.shaking and not self._begun and self._pump is not None and now >= self.next_deadline(now):
+            self._pump.usable()  # what has come by now was in time
+        if self.shaking and now >= self.next_deadline(now):
             self.error = TimedOut("TLS handshake took too long", phase="tls")
 
 

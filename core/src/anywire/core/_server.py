@@ -74,7 +74,8 @@ class Server(Emitter):
 
     Events: ``request(req, res)``, ``check_continue(req, res)``, ``check_expectation(req, res)``,
     ``connect(req, socket, head)``, ``upgrade(req, socket, head)``, ``client_error(error, socket)``,
-    ``connection(socket)``, ``timeout(socket)``, ``drop(info)``, ``listening()``, ``close()``, ``error(error)``;
+    ``connection(socket)``, ``timeout(socket)``, ``drop(info)``, ``listening()``, ``closing()``, ``close()``,
+    ``error(error)``;
     of https also ``tls_client_error(error, socket)``.
 
     Attributes:
@@ -88,6 +89,7 @@ class Server(Emitter):
         max_requests_per_socket: requests after which a connection is closed; 0 is no limit (SRV-L3).
         http_allow_half_open: answer a request whose client half-closed (SRV-28).
         draining: ``close()`` was called: every response is the last of its connection (SRV-88).
+        idle_grace: seconds that idle connections may still stay, because ``close(grace)`` was called; 0: it was not.
         connections: every connection that is being served, in the order of accepting.
         context: the ``SSLContext`` of an https server that listens.
     """
@@ -104,6 +106,7 @@ class Server(Emitter):
         "draining",
         "headers_timeout",
         "http_allow_half_open",
+        "idle_grace",
         "incoming_message_class",
         "keep_alive_hint",
         "keep_alive_timeout",
@@ -140,6 +143,7 @@ class Server(Emitter):
         self.connections = Connections()
         self.context: Any = None
         self.draining = False
+        self.idle_grace = 0.0
         self.timeout: float = options.timeout
         self.keep_alive_timeout: float = options.keep_alive_timeout
         self.keep_alive_hint: bool = options.keep_alive_hint

@@ -26,6 +26,7 @@ head       with the first byte of a later head         ``headers_timeout``, then
 body       keeps the clock of its head                 ``request_timeout``, then 408
 handler    when the request is complete                none but ``timeout``
 keep-alive when the response ended                     ``keep_alive_timeout``, then close
+idle       when the server closes (accept, keep-alive) ``idle_grace``, then linger
 drain      when the response ended before the request  ``linger_timeout``, then close
 linger     when the connection is being closed         ``linger_timeout``, then close
 ========== =========================================== ============================
@@ -61,6 +62,7 @@ _HANDLER: Final = "handler"
 _KEEP_ALIVE: Final = "keep-alive"
 _DRAIN: Final = "drain"
 _LINGER: Final = "linger"
+_IDLE: Final = (_ACCEPT, _KEEP_ALIVE)
 _AFTER: Final = frozenset((_KEEP_ALIVE, _DRAIN, _LINGER))
 """Phases that begin when the response has ended."""
 
@@ -71,6 +73,10 @@ megabytes of its own asks for more in large steps, so to a slow reader they are 
 HINTED: Final = 1.0
 """Seconds that an idle connection stays beyond what ``keep_alive_hint`` promised: a request sent in time is on its way
 (ASK-25; Node 24 adds as much)."""
+
+IDLE_GRACE: Final = 1.0
+"""Seconds that ``close(grace)`` leaves idle connections for a request that is already on its way, and then for whoever
+sent it too late to see our FIN (ASK-47)."""
 
 LINGER_BYTES: Final = 1 << 20
 """Input thrown away while lingering before we reset after all."""
@@ -439,6 +445,8 @@ class ServerConnection(Connection):
     def _limit(self) -> float:
         phase = self._phase
         server = self.server
+        if server.idle_grace and phase in _IDLE and not self._parser.started:
+            return server.idle_grace
         if phase == _KEEP_ALIVE:
             limit = server.keep_alive_timeout
             return limit + HINTED if limit and server.keep_alive_hint else limit
@@ -483,6 +491,8 @@ class ServerConnection(Connection):
         if not limit or since is None or now < since + limit:
             self._idle_struck()
             self.server.timed_out(self)
+        elif self.server.idle_grace and phase in _IDLE and not self._parser.started:
+            self._retire(now)
         elif phase == _KEEP_ALIVE:
             # Bytes that wait unparsed are a request that came in time: it will be served.
             if not self._parser.started:
@@ -505,6 +515,25 @@ class ServerConnection(Connection):
                 self.pump.flush()
                 self.pump.half_close()
             self.pump.kick()
+
+    def hurry(self) -> None:
+        """The server is closing, and has set ``idle_grace``."""
+        if self._phase in _IDLE:
+            self._since = None
+        if self.secure is not None:
+            self.secure.hurry(self.server.idle_grace)
+        self.pump.kick()
+
+    def _retire(self, now: float) -> None:
+        """The server closes, and nobody has asked for anything: FIN, and what comes now was sent too late (ASK-47)."""
+        self._since = now
+        if self.pump.usable() and not self._parser.buffered:
+            self.receiving = HALF[self.receiving][FAIL]
+            self.give_up()
+            linger = self.server.linger_timeout
+            if linger:  # but not for so long as behind an answer
+                self._since = now - max(0.0, linger - self.server.idle_grace)
+        self.pump.kick()  # an end, or a request that nobody was told of
 
     def give_up(self) -> None:
         """Answered or not, this connection ends: let what is queued go out, and linger."""

@@ -11,6 +11,7 @@ from .._emitter import Emitter
 from .._errors import AnywireError, ArgumentTypeError, ConnectionLost, StateError, listen_error
 from .._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from .._incoming import UPGRADED, IncomingMessage
+from .._server_connection import IDLE_GRACE
 from .._server_options import listen_options
 from .._tls import server_context
 from .._user_socket import Socket
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from .._server_options import ListenOptions, ServerOptions
     from ._runtime import Listener, Pump, Runtime
 
-__all__ = ["IDLE_GRACE", "SPECIAL", "Server"]
-
-IDLE_GRACE: Final = 1.0
-"""Seconds that ``close(grace)`` leaves idle connections for a request that is already on its way (ASK-47)."""
+__all__ = ["SPECIAL", "Server"]
 
 SPECIAL: Final = EXPECT_CONTINUE | EXPECT_OTHER | UPGRADE
 """Flags of requests that may concern other events than ``request``; so does the method CONNECT."""
@@ -99,6 +97,7 @@ class Server(_server.Server):
         if self.secure:
             self.context = server_context(runtime.ssl, runtime.tempfile, self.options.tls)
         self.draining = self._ended = False
+        self.idle_grace = 0.0
         self._binding = True
         return options
 
@@ -167,7 +166,31 @@ class Server(_server.Server):
         self.draining = True
         if listener is not None:
             listener.stop()
+        self._announce()
         return True
+
+    def _announce(self) -> None:
+        """Tell who wants to know that this is the time to come to an end (ASK-45)."""
+        try:
+            self.emit("closing")
+        except Exception as error:
+            self._runtime().report("A listener raised while its server was closed", error)
+        for connection in list(self.connections):
+            response = connection.response
+            try:
+                if response is not None:
+                    response.emit("closing")
+            except Exception as error:
+                self._runtime().report("A listener raised while its server was closed", error)
+                self._destroy(connection)
+
+    def _hurry(self, grace: float) -> float:
+        """Let idle connections go soon. Returns when the grace is over."""
+        self.idle_grace = min(IDLE_GRACE, grace / 2)
+        for connection in list(self.connections):
+            connection.hurry()
+        now: float = self._runtime().now()
+        return now + grace
 
     @contextmanager
     def _closing(self) -> Iterator[Any]:

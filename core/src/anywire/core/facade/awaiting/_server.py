@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..._connection import CLOSED_EVENT
 from ..._pump import FOREVER
 from .. import _server
-from .._server import IDLE_GRACE, SPECIAL
+from .._server import SPECIAL
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
@@ -94,8 +94,9 @@ class Server(_server.Server):
     async def close(self, grace: float | None = None, callback: Callable[..., object] | None = None) -> Self:
         """Stop accepting, let exchanges finish, and return when every connection is gone (SRV-87 to SRV-90).
 
-        From now on each response is the last of its connection. Idle connections stay for a
-        moment, so that a request that is on its way is answered and not reset (ASK-47).
+        Who waits in the backlog is still let in, ``closing`` is emitted by this server and by each response that is
+        not ended, and from now on each response is the last of its connection. Idle connections stay for a moment,
+        so that a request that is on its way is answered and not reset (ASK-45, ASK-47).
 
         Args:
             grace: seconds after which what is left is aborted; None waits as long as it takes
@@ -109,11 +110,8 @@ class Server(_server.Server):
         return self
 
     async def _drain(self, grace: float) -> None:
-        start = self._runtime().now()
         try:
-            await self._gone(start + min(grace, IDLE_GRACE))
-            self.close_idle_connections()
-            await self._gone(start + grace)
+            await self._gone(self._hurry(grace))
         finally:
             self._end_all()
 

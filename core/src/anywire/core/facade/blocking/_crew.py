@@ -240,6 +240,7 @@ class Crew:
         self._ready: deque[tuple[Post, int, int]] = deque()
         self._workers: set[Worker] = set()
         self._resting: list[Worker] = []
+        self._left: set[Any] = set()  # posts whose thread nobody waits for
         self._bell = runtime.threading.Lock()
         self._bell.acquire()
         self._asleep = False
@@ -403,11 +404,12 @@ class Crew:
             self._roster.polling = False
             for fd, events in found:
                 post = self._posts.get(fd)
-                if post is not None:
-                    if post.held:
-                        self._ready.append((post, END, events))
-                    else:
-                        self._enqueue(post, events)
+                if post is None:
+                    continue
+                if not post.held:
+                    self._enqueue(post, events)
+                elif events != self.runtime.readable:  # that was armed before it was taken, and is told again after
+                    self._ready.append((post, END, events))
             for post in self._timers.due(self.runtime.now()):
                 if not post.held and not post.closed:
                     self._enqueue(post)
@@ -480,6 +482,10 @@ class Crew:
         for post in self._entrances:
             post.door.close()
 
+    def leave(self, post: Line | None) -> None:
+        """Its handler does not return: do not wait for it."""
+        self._left.add(post)
+
     def finish(self) -> None:
         """Every connection is gone: send the threads home and wait for them."""
         with self._lock:
@@ -493,8 +499,9 @@ class Crew:
             self._resting.clear()
             self._ring()
             threads = [self._monitor, *(worker.thread for worker in self._workers)]
+        spared = {self.runtime.threading.get_ident(), *(post.held for post in self._left if post is not None)}
         for thread in threads:
-            if thread is not self.runtime.threading.current_thread():
+            if thread.ident not in spared:
                 thread.join()
         # What was accepted, or stopped while somebody held it, at the last moment.
         for post in {*self._posts.values(), *(job[0] for job in self._ready)}:

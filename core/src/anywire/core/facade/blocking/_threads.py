@@ -10,7 +10,7 @@ response may be ended by another thread once its handler has returned.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..._agent import Agent as Policy
 from ..._lease import DONE
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ._crew import Crew
 
 __all__ = ["CrewServer", "GuardedAgent", "GuardedRequest", "ThreadedConnector"]
+
+LAST_MOMENT: Final = 0.05
+"""Seconds that handlers have to return when the grace is over and their connections are gone. Who waits for something
+else is left to itself then, in its thread."""
 
 
 class GuardedAgent(Policy[Any, Any]):
@@ -108,6 +112,14 @@ class CrewServer(Server):
     def _check_closed(self) -> None:
         with self._lock:
             super()._check_closed()
+
+    def _end_all(self) -> None:
+        super()._end_all()
+        self._gone(self._runtime().now() + LAST_MOMENT)
+        for connection in list(self.connections):  # no thread can be cancelled
+            if self.crew is not None:
+                self.crew.leave(connection.pump.post)  # type: ignore[attr-defined]
+            self.connections.discard(connection)
 
 
 class ThreadedConnector(SocketConnector):
