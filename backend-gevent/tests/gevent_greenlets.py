@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import gevent
+import gevent.os
 import greenlet
 import pytest
 from gevent_kit import Certificates, Job, Wire, counts, dial, peer, pool, port_of, serving, until, url_of
@@ -230,3 +233,57 @@ def test_nothing_is_patched_by_us() -> None:
     from gevent import monkey
 
     assert bool(monkey.saved) == ("if True:" in " ".join(sys.orig_argv))
+
+
+SERVER = """
+import socketserver
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        while self.rfile.readline():
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+    server.daemon_threads = True
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+"""
+
+
+def test_a_forked_child_whose_hub_goes_on_takes_nothing_of_the_parents() -> None:
+    """ASK-10: neither writes nor reads: what comes for the parent is the parent's, although both hubs run."""
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server, pool() as agent:
+        assert server.stdout is not None
+        try:
+            url = f"http://127.0.0.1:{int(server.stdout.readline())}/"
+
+            def fetch() -> bool:
+                req = http.get(url, agent=agent, deadline=10.0)
+                with req as res:
+                    assert res.read() == b"ok"
+                return req.reused_socket
+
+            assert not fetch()
+            ready, over = os.pipe(), os.pipe()
+            child: int = gevent.os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    agent.check_invariants()
+                    assert counts(agent) == (0, 0, 0, 0)
+                    assert not fetch() and fetch()
+                    os.write(ready[1], b"!")
+                    gevent.os.tp_read(over[0], 1)  # the hub runs meanwhile
+                    assert fetch()
+                    status = 0
+                finally:
+                    os._exit(status)
+            assert gevent.os.tp_read(ready[0], 1) == b"!"
+            for _ in range(50):
+                assert fetch()
+            os.write(over[1], b"!")
+            assert gevent.os.waitpid(child, 0)[1] == 0
+            for fd in (*ready, *over):
+                os.close(fd)
+        finally:
+            server.kill()

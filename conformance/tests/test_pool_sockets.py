@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import random
+import signal
 import socket
 import threading
 import warnings
@@ -21,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from anywire.conformance.backends import Backend, settle
+from anywire.conformance.backends import Backend, resolve, settle
 from anywire.core import AnywireError
 
 from .pools.kit import OK, REAL, Conn, fetch, gather, run, serve, sleep
@@ -283,6 +285,51 @@ def test_callbacks_see_the_context_of_their_request(name: str) -> None:
 
         run(name, scenario)
         done.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@every_backend
+def test_a_forked_child_gets_sockets_of_its_own(name: str) -> None:
+    """ASK-10: and the parent's serve the parent on."""
+
+    with serve(answering) as server:
+
+        async def in_child(backend: Backend, agent: Any) -> None:
+            agent.check_invariants()
+            stats = agent.total_stats()
+            assert (stats.active, stats.idle, agent.free_sockets) == (0, 0, {})
+            assert await fetch(backend, server.url + "child", agent) == b"ok"
+            agent.destroy()
+
+        async def scenario(backend: Backend) -> None:
+            agent = backend.http.Agent(keep_alive=True)
+            assert await fetch(backend, server.url + "parent", agent) == b"ok"
+            before = len(server.conns[0].got)
+            child = os.fork()
+            if child == 0:
+                # Another thread: trio does not run within trio, be it another process.
+                status = [1]
+
+                def work() -> None:
+                    other = resolve(name)
+                    other.run(lambda: in_child(other, agent))
+                    status[0] = 0
+
+                signal.alarm(20)
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()
+                os._exit(status[0])
+            assert os.waitpid(child, 0)[1] == 0  # noqa: ASYNC222
+            assert len(server.conns) == 2 and b"GET /child " in server.conns[1].got
+            assert len(server.conns[0].got) == before
+            req = backend.http.get(server.url + "parent", agent=agent, deadline=10.0)
+            res = await settle(req.response())
+            assert await settle(res.read()) == b"ok"
+            assert req.reused_socket
+            agent.destroy()
+
+        run(name, scenario)
 
 
 # ---------------------------------------------------------------- dead addresses

@@ -106,6 +106,10 @@ class Runtime(SocketConnector):
         """Run `work` in a greenlet. Returns what kills it, without waiting for that."""
         return partial(gevent.spawn(work).kill, block=False)
 
+    def let_go(self, pump: Pump) -> None:
+        """The parent's, and we are a forked child whose hub goes on: stop watching its socket."""
+        pump.abort()
+
     # ---------------------------------------------------------------- connecting
 
     def adopt(self, candidate: Any) -> Any:

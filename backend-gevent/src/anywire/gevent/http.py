@@ -33,7 +33,7 @@ max_header_size: int
 
 _configure(_os.environ)
 _api = _Api(_runtime, _time.time)
-_install(__name__, _api)
+_install(__name__, _api, _os)
 
 request = _api.request
 get = _api.get

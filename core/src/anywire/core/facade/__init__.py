@@ -14,7 +14,7 @@ from typing import Any
 
 from .._secure import SecureFeed
 from .._settings import SETTINGS
-from ._api import Api
+from ._api import Api, forked
 from ._deadlines import Deadline, Deadlines
 from ._door import Door, Listening, LoopDoor
 from ._socket_pump import CLOSE_TIMEOUT, RESCUE, SocketPump
@@ -84,13 +84,16 @@ class _HttpModule(ModuleType):
         raise TypeError("max_header_size is read-only; set ANYWIRE_MAX_HTTP_HEADER_SIZE, or the option of that name")
 
 
-def install(module: str, api: Any) -> None:
+def install(module: str, api: Any, os: Any = None) -> None:
     """Give a backend's module ``global_agent`` (assignable, MOD-12) and ``max_header_size`` (read-only, MOD-8).
 
     Args:
         module: its ``__name__``.
         api: an object with a ``global_agent`` attribute and ``set_global_agent()``.
+        os: the module, if a forked child is to leave the parent's connections alone.
     """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forked)
     made = sys.modules[module]
     made.__class__ = _HttpModule
     made.__dict__["_api"] = api

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from weakref import WeakSet
 
+from .. import _agent
 from .._client_agent import ClientAgent
 from .._errors import StateError
 from .._options import check_agent, request_arguments, request_options
@@ -19,17 +21,41 @@ if TYPE_CHECKING:
     from .._keywords import RequestKeywords, ServerKeywords
     from ._runtime import Runtime
 
-__all__ = ["Agent", "Api"]
+__all__ = ["Agent", "Api", "forked"]
 
 AgentT = TypeVar("AgentT", bound="Agent")
 RequestT = TypeVar("RequestT", bound=ClientRequest)
 ServerT = TypeVar("ServerT", bound=Server)
 
 
+_agents: WeakSet[Agent] = WeakSet()
+
+
+def forked() -> None:
+    """This process is the child of a fork: see :meth:`Agent.forked`."""
+    for agent in list(_agents):
+        agent.forked()
+
+
 class Agent(ClientAgent):
     """The parts of a facade's agent that never wait."""
 
     _bound: Any = None
+
+    def forked(self) -> None:
+        """We are a child: forget the parent's connections, without a word to their peers (ASK-10).
+
+        Not even a word to the loop: what watches them for the parent may be the same object of the system's.
+        """
+        _agent.Agent.destroy(self)
+        _, connections = self.take_answers()
+        let_go = getattr(self._bound, "let_go", None)
+        for connection in connections:
+            connection.on_idle_end = None
+            connection._lost = True
+            if let_go is not None:
+                let_go(connection.pump)
+        self._bound = None
 
     @property
     def _runtime(self) -> Any:
@@ -45,6 +71,7 @@ class Agent(ClientAgent):
             if self._bound is not None:
                 self.destroy()
             self._bound = runtime
+            _agents.add(self)
         super().add_request(request, options)
 
 
