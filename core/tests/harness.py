@@ -471,7 +471,13 @@ class Client:
         self.pumps: list[FakePump] = []
 
     def request(
-        self, url: str = "http://h/", *, watch: bool = True, agent: bool = True, label: str = "req", **options: Any
+        self,
+        url: str | None = "http://h/",
+        *,
+        watch: bool = True,
+        agent: bool = True,
+        label: str = "req",
+        **options: Any,
     ) -> ClientRequest:
         """A request, as ``request()`` makes it."""
         checked = request_options(url, options)

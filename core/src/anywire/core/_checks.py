@@ -51,7 +51,8 @@ EMPTY: Final[Mapping[str, Any]] = {}
 MAX_TIMEOUT: Final = 2147483.647
 """Seconds; a longer timeout becomes this, with a warning (MOD-60)."""
 
-_NOT_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/?#@\\\[\]\ud800-\udfff]").search
+# Anything else could not stand in the Host field (RFC 3986 section 3.2.2), or is another name once it is decoded.
+_NOT_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f\"%/<>?#@\\\[\]^`{|}\ud800-\udfff]").search
 
 
 def check_timeout(value: object, name: str) -> float:
@@ -296,7 +297,8 @@ def _check_host_text(host: str) -> str:
         host = host[1:-1]
         if ":" not in host:
             raise ValueError("only an IPv6 address stands in brackets")
-    if bad := _NOT_IN_HOST(host):
+    # The zone of an IPv6 address goes to the system and not into Host.
+    if bad := _NOT_IN_HOST(host.partition("%")[0] if ":" in host else host):
         raise ValueError(f"U+{ord(bad[0]):04X} cannot stand in a host name")
     if ":" in host:
         try:

@@ -360,6 +360,8 @@ def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None
     if (auth := get("auth")) is not None:
         if not isinstance(auth, str):
             raise wrong_type("auth", "str", auth)
+        if not auth.isascii() and any("\ud800" <= each <= "\udfff" for each in auth):
+            raise ArgumentValueError('The property "options.auth" holds a lone surrogate, which has no UTF-8')
         made.auth = auth or None
     # Only here does None say something: any falsy value but an absent one turns it off (MOD-58).
     if "set_host" in options:
