@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from anywire.core import FOREVER, RawStream, TimedOut
+from anywire.core._secure import WAITING
 from anywire.core._sessions import SecurePool, Sessions, SessionSlot
 from anywire.core.facade import SecureFeed
 
@@ -318,3 +319,89 @@ def test_the_limit_can_be_changed() -> None:
     with pytest.raises(ValueError, match="max_cached_sessions"):
         pool.max_cached_sessions = -1
     assert Pool().max_cached_sessions == 100
+
+
+class Renegotiating:
+    """An ``SSLObject`` whose peer has begun another handshake, as OpenSSL lets it in TLS 1.2: nothing can be written.
+
+    Python's ssl cannot ask for one, so this stands in for a peer that did.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.busy = False
+        self.after = 1 << 30
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def write(self, data: Any) -> int:
+        if self.busy:
+            raise ssl.SSLWantReadError
+        taken: int = self._inner.write(data[: self.after])
+        self.busy = taken == self.after
+        return taken
+
+
+class Aborted:
+    """A pump that notes what is asked of it."""
+
+    def __init__(self, secure: SecureFeed) -> None:
+        self.feed: Any = secure
+        self.flushes = self.aborts = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+    def abort(self) -> None:
+        self.aborts += 1
+
+
+def test_what_is_sent_during_another_handshake_goes_out_after_it(authority: trustme.CA) -> None:
+    pair = Pair(authority).connected()
+    left, right = pair.inner
+    pair.client.ssl_object = object = Renegotiating(pair.client.ssl_object)
+    pump = pair.client._pump = Aborted(pair.client)
+    object.after = 1000
+    left.send(b"one" * 1000)
+    pair.carry()
+    assert right.take(1 << 20) == (b"one" * 1000)[:1000]
+    left.send(b"two")
+    pair.carry()
+    assert right.take() is None
+    object.busy, object.after = False, 1 << 30
+    right.send(b"the last of the handshake")  # whatever arrives makes it look again
+    pair.server._pump = None
+    pair.client.receive_data(pair.server.data_to_send())
+    assert pump.flushes == 1
+    pair.carry()
+    assert right.take(1 << 20) == (b"one" * 1000)[1000:] + b"two"
+    assert not pump.aborts
+
+
+def test_a_handshake_that_is_not_finished_keeps_so_much_and_no_more(authority: trustme.CA) -> None:
+    pair = Pair(authority).connected()
+    pair.client.ssl_object = object = Renegotiating(pair.client.ssl_object)
+    pump = pair.client._pump = Aborted(pair.client)
+    object.busy = True
+    for _ in range(WAITING // 65536):
+        pair.inner[0].send(b"x" * 65536)
+        assert pair.client.data_to_send() == b""
+        assert not pump.aborts
+    pair.inner[0].send(b"x")
+    assert pair.client.data_to_send() == b""
+    assert pump.aborts == 1
+    assert isinstance(pair.client.error, ConnectionResetError)
+
+
+def test_no_goodbye_where_something_was_not_sent(authority: trustme.CA) -> None:
+    """The peer must not take it for whole."""
+    pair = Pair(authority).connected()
+    pair.client.ssl_object = object = Renegotiating(pair.client.ssl_object)
+    object.busy = True
+    pair.inner[0].send(b"lost")
+    pair.client.say_goodbye()
+    pair.carry()
+    assert not pair.server.ended
+    pair.server.receive_eof()
+    assert pair.server.truncated

@@ -136,3 +136,10 @@ def test_what_openssl_refuses(tmp_path: Path) -> None:
     ):
         with pytest.raises(ArgumentValueError, match=f"^{blamed} cannot be used: "):
             client_context(ssl, tempfile, options)
+
+
+def test_no_context_of_ours_lets_the_peer_renegotiate(pem: dict[str, str]) -> None:
+    """TLS 1.2: a second handshake in the middle of an upload stalls it, and costs a server more than its client."""
+    server = server_context(ssl, tempfile, {"cert": pem["cert"], "key": pem["key"]})
+    for made in (client_context(ssl, tempfile, {}), server):
+        assert made.options & ssl.OP_NO_RENEGOTIATION

@@ -14,6 +14,9 @@ bound on reading ahead is exceeded by one read of the pump's at most.
 whoever wants it waits on the pump while :attr:`SecureFeed.shaking`, then calls
 :func:`shaken`.
 
+**Renegotiation** (TLS 1.2). Contexts that are made here refuse it; one of the user's may not. While the peer
+shakes hands again nothing can be written, so plaintext is kept, in bounds, until it has.
+
 **The end.** Reading stops at ``close_notify``; what comes behind it is thrown away. A FIN
 without it is a FIN too, and :attr:`SecureFeed.truncated` says so: a body that only the
 end of the connection delimits counts as cut short then (RFC 9112 section 9.8).
@@ -36,6 +39,9 @@ __all__ = ["SecureFeed", "hand_over", "shaken"]
 
 READ: Final = 65536
 """Bytes of one read of plaintext."""
+
+WAITING: Final = 1 << 20
+"""Bytes of plaintext kept while the peer is in the middle of another handshake; more, and it is given up."""
 
 
 class SecureFeed:
@@ -68,6 +74,7 @@ class SecureFeed:
         "_lost",
         "_outgoing",
         "_pieces",
+        "_plain",
         "_pump",
         "_said_goodbye",
         "_slot",
@@ -111,6 +118,7 @@ class SecureFeed:
         self.error: OSError | None = None
         self.truncated = False
         self._pieces: list[bytes] = []
+        self._plain = b""
         self._ended = self._told = self._lost = self._begun = False
         self._kept = self._said_goodbye = False
 
@@ -162,7 +170,7 @@ class SecureFeed:
 
     def _answer(self) -> None:
         """TLS may have something to say by itself: its handshake, an alert, new keys."""
-        if self._outgoing.pending and self._pump is not None:
+        if (self._outgoing.pending or self._plain) and self._pump is not None:
             self._pump.flush()
 
     # ---------------------------------------------------------------- in
@@ -264,9 +272,27 @@ class SecureFeed:
         return data
 
     def _encrypt(self) -> None:
-        view = memoryview(self.feed.data_to_send())
-        while view:
-            view = view[self.ssl_object.write(view) :]
+        data = self.feed.data_to_send()
+        if self._plain:
+            data, self._plain = self._plain + data, b""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self.ssl_object.write(view) :]
+        except self._ssl.SSLWantReadError as error:
+            if len(view) <= WAITING:
+                self._plain = bytes(view)
+            else:
+                self._cannot_write(error)
+        except OSError as error:
+            self._cannot_write(error)
+
+    def _cannot_write(self, error: OSError) -> None:
+        failure = ConnectionResetError(errno.ECONNRESET, f"TLS failed: {error}")
+        failure.__cause__ = error
+        self._failed(failure)
+        if self._pump is not None:
+            self._pump.abort()
 
     def say_goodbye(self) -> None:
         """Queue ``close_notify``; nothing can be sent behind it."""
@@ -274,6 +300,8 @@ class SecureFeed:
             self.feed.say_goodbye()  # of TLS within TLS
             self._encrypt()
             self._said_goodbye = True
+            if self._plain:
+                return  # so that nobody takes what was sent for all of it
             with suppress(OSError):  # the peer has not said its own yet; we do not wait for it
                 self.ssl_object.unwrap()
 

@@ -200,6 +200,7 @@ def _set_identity(ssl: Any, context: Any, tls: Mapping[str, Any], tempfile: Any,
 
 def _set_protocol(ssl: Any, context: Any, tls: Mapping[str, Any]) -> None:
     """What to agree upon with the peer."""
+    context.options |= getattr(ssl, "OP_NO_RENEGOTIATION", 0)  # nobody needs it, and TLS 1.3 has none
     with _blaming(ssl, 'The option "alpn_protocols"'):
         context.set_alpn_protocols(list(tls.get("alpn_protocols", ("http/1.1",))))
     for name, attribute in (("min_version", "minimum_version"), ("max_version", "maximum_version")):
