@@ -120,7 +120,8 @@ class TestServerOptions:
                 server_options({name: wrong})
 
     @pytest.mark.parametrize(
-        "name", ["timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "linger_timeout"]
+        "name",
+        ["timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "write_timeout", "linger_timeout"],
     )
     def test_durations(self, name: str) -> None:
         assert getattr(server_options({name: 7}), name) == 7.0

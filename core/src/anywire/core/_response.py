@@ -223,6 +223,8 @@ class ServerResponse(OutgoingMessage):
         super()._blocked()
         if self.writable_ended:
             self._connection.stuck = self
+        else:
+            self._connection.pump.kick()  # the handler may never wait on us, and the clock of the reader runs
 
     def _cut(self) -> None:
         """Nothing of this response can be sent any more: ``close`` without ``finish`` (SRV-25, SRV-26)."""

@@ -84,6 +84,7 @@ class Server(Emitter):
         keep_alive_hint: tell clients of that in a ``Keep-Alive`` field, and wait a second longer (SRV-L5).
         headers_timeout: seconds a head may take; default 60 (SRV-60, decision 5).
         request_timeout: seconds a whole request may take to arrive; default 300 (SRV-L1).
+        write_timeout: seconds without a byte taken of a response that waits to be; default 60 (SEC-28).
         linger_timeout: seconds to wait for the client's FIN, or for a body nobody reads; default 5.
         max_connections: open connections beyond which new ones are dropped; None is no limit (SRV-46).
         max_requests_per_socket: requests after which a connection is closed; 0 is no limit (SRV-L3).
@@ -119,6 +120,7 @@ class Server(Emitter):
         "request_timeout",
         "server_response_class",
         "timeout",
+        "write_timeout",
     )
 
     def __init__(
@@ -149,6 +151,7 @@ class Server(Emitter):
         self.keep_alive_hint: bool = options.keep_alive_hint
         self.headers_timeout: float = options.headers_timeout
         self.request_timeout: float = options.request_timeout
+        self.write_timeout: float = options.write_timeout
         self.linger_timeout: float = options.linger_timeout
         self.max_connections: int | None = options.max_connections
         self.max_requests_per_socket: int = options.max_requests_per_socket

@@ -29,6 +29,8 @@ keep-alive when the response ended                     ``keep_alive_timeout``, t
 idle       when the server closes (accept, keep-alive) ``idle_grace``, then linger
 drain      when the response ended before the request  ``linger_timeout``, then close
 linger     when the connection is being closed         ``linger_timeout``, then close
+write      while the client takes nothing of what      ``write_timeout``, then close
+           waits for it, in whatever phase
 ========== =========================================== ============================
 
 ``timeout`` is the idle limit of Node's sockets: no byte in or out for so long. It
@@ -65,10 +67,6 @@ _LINGER: Final = "linger"
 _IDLE: Final = (_ACCEPT, _KEEP_ALIVE)
 _AFTER: Final = frozenset((_KEEP_ALIVE, _DRAIN, _LINGER))
 """Phases that begin when the response has ended."""
-
-STALLED: Final = 60.0
-"""Seconds without a byte of an ended response taken, after which its reader is given up. Not shorter: a kernel that has
-megabytes of its own asks for more in large steps, so to a slow reader they are many seconds apart."""
 
 HINTED: Final = 1.0
 """Seconds that an idle connection stays beyond what ``keep_alive_hint`` promised: a request sent in time is on its way
@@ -467,17 +465,30 @@ class ServerConnection(Connection):
             since = self._since = now
         limit = self._limit()
         due = since + limit if limit else FOREVER
-        if self.idle_timeout and not (self._phase == _KEEP_ALIVE and limit):
+        phase = self._phase
+        if self.idle_timeout and not (phase == _KEEP_ALIVE and limit):
             due = min(due, self._idle_deadline(now))
+        if (phase == _HANDLER or phase == _BODY) and self.pump.blocked and (limit := self.server.write_timeout):
+            due = min(due, self._still_since(now) + limit)
         return due
+
+    def _still_since(self, now: float) -> float:
+        """Since when the client has taken nothing of what waits for it, as far as anybody looked."""
+        requests, unsent, since = self._unsent
+        if (requests, unsent) != (self.requests, self.pump.unsent):
+            since = now
+            self._unsent = (self.requests, self.pump.unsent, since)
+        return since
+
+    def _stalls(self, now: float) -> bool:
+        """Has a client taken nothing of an unfinished response for too long (SEC-28)?"""
+        limit = self.server.write_timeout
+        return limit > 0 and self.exchanging and self.pump.blocked and now >= self._still_since(now) + limit
 
     def _taken(self, now: float) -> bool:
         """Is an ended response still on its way to a reader that is slower than we are, and takes it (SEC-28)?"""
-        requests, unsent, since = self._unsent
-        if (requests, unsent) != (self.requests, self.pump.unsent):
-            unsent, since = self.pump.unsent, now
-            self._unsent = (self.requests, unsent, since)
-        return unsent > 0 and now < since + STALLED
+        since, limit = self._still_since(now), self.server.write_timeout
+        return self.pump.unsent > 0 and (not limit or now < since + limit)
 
     def _strike(self, now: float) -> None:
         if self._lost or self.receiving == SWITCHED or now < self.next_deadline(now):
@@ -487,6 +498,11 @@ class ServerConnection(Connection):
         since = self._since
         if phase in _AFTER and limit and since is not None and now >= since + limit and self._taken(now):
             self._since = None  # its time begins when the response is out (SRV-49)
+            return
+        if self._stalls(now):
+            error = TimedOut("The client takes nothing of its response", phase="write")
+            error.limit = self.server.write_timeout
+            self.destroy(error)
             return
         if not limit or since is None or now < since + limit:
             self._idle_struck()

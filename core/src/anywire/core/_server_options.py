@@ -122,6 +122,8 @@ class ServerOptions:
         max_connections: further connections are closed at once; None = unlimited (SRV-46).
         max_requests_per_socket: requests answered on one connection; 0 = unlimited (SRV-L3).
         http_allow_half_open: go on with a client that has ended its side; False (SRV-28).
+        should_upgrade_callback: asked with each request that offers an upgrade, whether ``upgrade`` listeners get it;
+            if it says no, it is an ordinary request (SRV-68); None = they get all.
         unique_headers: names, in lower case, of response fields whose lists are sent as one line (MOD-L3); None.
         join_duplicate_headers: join repeated request fields of which the first would win (MOD-L3); False.
         require_host_header: answer 400 to an HTTP/1.1 request without Host; True (MOD-L4).
@@ -130,6 +132,7 @@ class ServerOptions:
             262144 (SEC-27).
         max_trailer_size: limit of a trailer section, more is answered 431; 16384 (WIR-100).
         max_chunk_extension_size: limit of the chunk extensions of one request, more is answered 413; 16384 (SEC-10).
+        write_timeout: how long a client may take nothing of a response that waits to be sent; 60.0 (SEC-28).
         linger_timeout: how long a closing connection waits for the client's FIN; 5.0 (RFC 9112 section 9.6).
         tls: the TLS options given, for https servers (MOD-74).
     """
@@ -147,6 +150,7 @@ class ServerOptions:
     max_connections: int | None = None
     max_requests_per_socket: int = 0
     http_allow_half_open: bool = False
+    should_upgrade_callback: Callable[[Any], object] | None = None
     unique_headers: frozenset[str] | None = None
     join_duplicate_headers: bool = False
     require_host_header: bool = True
@@ -154,11 +158,14 @@ class ServerOptions:
     max_drain: int = 262144
     max_trailer_size: int = 16384
     max_chunk_extension_size: int = 16384
+    write_timeout: float = 60.0
     linger_timeout: float = 5.0
     tls: Mapping[str, Any] = field(default_factory=dict)
 
 
-_DURATIONS: Final = ("timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "linger_timeout")
+_DURATIONS: Final = (
+    "timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "write_timeout", "linger_timeout",
+)  # fmt: skip
 _SIZES: Final = (
     "max_headers_count", "max_connections", "max_requests_per_socket", "max_buffered", "max_drain", "max_trailer_size",
     "max_chunk_extension_size",
@@ -224,6 +231,8 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
         for name in names:
             if (value := options.get(name)) is not None:
                 setattr(made, name, check(value, name))
+    if (callback := options.get("should_upgrade_callback")) is not None:
+        made.should_upgrade_callback = check_callable(callback, "should_upgrade_callback")
     made.unique_headers = check_names(options.get("unique_headers"), "unique_headers")
     made.tls = tls_options(options, SERVER_TLS_OPTIONS)
     return made

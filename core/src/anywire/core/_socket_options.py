@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ._checks import check_timeout
+from ._client_connection import ClientConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,9 @@ def probe(connection: Any, enable: bool, initial_delay: float) -> None:
     delay = (check_timeout(initial_delay, "initial_delay") or 60.0) if enable else None
     pump = connection.pump
     pump.set_tcp_keep_alive(delay)
-    # A stream of the user's is told each time: what it makes of it is its own affair.
-    connection.probed_after = None if pump.info("socket") is None else delay
+    if isinstance(connection, ClientConnection):
+        # A stream of the user's is told each time: what it makes of it is its own affair.
+        connection.probed_after = None if pump.info("socket") is None else delay
 
 
 def set_no_delay(pump: Any, no_delay: bool) -> None:

@@ -17,6 +17,7 @@ from .._secure import shaken
 from .._socket_options import probe
 from .._tls import client_feed
 from ._duplex import is_duplex
+from ._sockets import PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,9 +34,6 @@ __all__ = ["ClientRequest", "handshake"]
 
 DISCARD: Final = 65536
 """Most bytes of an unread response that are read for the sake of its connection (ASK-7)."""
-
-PROBE: Final = 60.0
-"""Seconds of silence before TCP probes an exchange's peer (ASK-22)."""
 
 
 class ClientRequest(_request.ClientRequest):

@@ -16,6 +16,7 @@ from .._server_options import listen_options
 from .._tls import server_context
 from .._user_socket import Socket
 from ._duplex import DuplexPump, is_duplex
+from ._sockets import PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -293,6 +294,8 @@ class Server(_server.Server):
                 pump.abort()
             return None
         try:
+            if not isinstance(pump, DuplexPump):
+                pump.set_tcp_keep_alive(PROBE)
             return self.begin(pump, self._runtime().ssl)
         except BaseException:
             pump.abort()
@@ -323,6 +326,9 @@ class Server(_server.Server):
         args = request, response
         flags = request._flags
         event = "connect" if request._first == "CONNECT" else "upgrade" if flags & UPGRADE else ""
+        wanted = self.options.should_upgrade_callback
+        if event == "upgrade" and wanted is not None and not wanted(request):
+            event = ""
         if event and self.listener_count(event):
             socket = self.socket_for(connection)
             connection.response = None

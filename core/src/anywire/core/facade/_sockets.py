@@ -37,6 +37,8 @@ NOT_NOW: Final = frozenset(
     ).split()
 )
 """Nobody waits, or one who did is gone: on Linux ``accept()`` tells what the network did to a connection."""
+PROBE: Final = 60.0
+"""Seconds of silence before TCP probes a peer (ASK-22)."""
 
 
 class SocketRuntime:
@@ -167,10 +169,12 @@ def enable_keep_alive(socket: Any, sock: Any, delay: float | None) -> None:
     if delay is None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
         return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", max(1, int(delay))), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    idle = "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE"
+    with suppress(OSError):  # some systems refuse when the peer has gone already; whoever reads will hear of that
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((idle, max(1, int(delay))), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
+            if hasattr(socket, option):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def listening_sockets(socket: Any, os: Any, options: ListenOptions) -> list[Any]:
