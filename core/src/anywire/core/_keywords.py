@@ -141,5 +141,7 @@ class ServerKeywords(_TlsKeywords, total=False):
     request_timeout: float | None
     require_host_header: bool | None
     server_response_class: type[Any] | None
+    should_upgrade_callback: Callable[[Any], object] | None
     timeout: float | None
     unique_headers: Iterable[str] | None
+    write_timeout: float | None
