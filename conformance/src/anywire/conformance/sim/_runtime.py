@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, Address, ArgumentTypeError, addresses_from_lookup
-from anywire.core.facade import Door, Listening
+from anywire.core.facade import PROBE, Door, Listening
 
 from ._kernel import Kernel, Parking, current
 from ._pump import Pump
@@ -158,4 +158,6 @@ class Runtime:
 
     def accept(self, listener: Any) -> Any:
         """Who waits, or None."""
-        return listener.accept()
+        if (pump := listener.accept()) is not None:
+            pump.set_tcp_keep_alive(PROBE)
+        return pump

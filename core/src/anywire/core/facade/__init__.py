@@ -19,6 +19,7 @@ from ._deadlines import Deadline, Deadlines
 from ._door import Door, Listening, LoopDoor
 from ._socket_pump import CLOSE_TIMEOUT, RESCUE, SocketPump
 from ._sockets import (
+    PROBE,
     SocketRuntime,
     adopt_socket,
     connect_outcome,
@@ -42,6 +43,7 @@ __all__ = [
     "Door",
     "Listening",
     "LoopDoor",
+    "PROBE",
     "SecureFeed",
     "SocketPump",
     "SocketRuntime",

@@ -16,7 +16,6 @@ from .._server_options import listen_options
 from .._tls import server_context
 from .._user_socket import Socket
 from ._duplex import DuplexPump, is_duplex
-from ._sockets import PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -294,8 +293,6 @@ class Server(_server.Server):
                 pump.abort()
             return None
         try:
-            if not isinstance(pump, DuplexPump):
-                pump.set_tcp_keep_alive(PROBE)
             return self.begin(pump, self._runtime().ssl)
         except BaseException:
             pump.abort()

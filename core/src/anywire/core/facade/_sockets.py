@@ -87,6 +87,7 @@ class SocketRuntime:
         if sock.family != socket.AF_UNIX:
             with suppress(OSError):  # it may be gone already, and not every system sets options of what is
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            enable_keep_alive(socket, sock, PROBE)
         return sock
 
 
