@@ -46,6 +46,7 @@ from ._connection import CLOSED_EVENT, Connection, Signal
 from ._errors import AnywireError, ConnectionLost, ParseError, TimedOut, TruncatedError
 from ._framing import EXPECT_CONTINUE, KEEP_ALIVE, REQUEST
 from ._pump import FOREVER
+from ._stalled import stalls, still_since, taken
 from ._state import BODY, CLOSED, CYCLE, DONE, FAIL, FAILED, HALF, HEAD, IDLE, MESSAGE, SWITCHED
 
 if TYPE_CHECKING:
@@ -469,26 +470,8 @@ class ServerConnection(Connection):
         if self.idle_timeout and not (phase == _KEEP_ALIVE and limit):
             due = min(due, self._idle_deadline(now))
         if (phase == _HANDLER or phase == _BODY) and self.pump.blocked and (limit := self.server.write_timeout):
-            due = min(due, self._still_since(now) + limit)
+            due = min(due, still_since(self, now) + limit)
         return due
-
-    def _still_since(self, now: float) -> float:
-        """Since when the client has taken nothing of what waits for it, as far as anybody looked."""
-        requests, unsent, since = self._unsent
-        if (requests, unsent) != (self.requests, self.pump.unsent):
-            since = now
-            self._unsent = (self.requests, self.pump.unsent, since)
-        return since
-
-    def _stalls(self, now: float) -> bool:
-        """Has a client taken nothing of an unfinished response for too long (SEC-28)?"""
-        limit = self.server.write_timeout
-        return limit > 0 and self.exchanging and self.pump.blocked and now >= self._still_since(now) + limit
-
-    def _taken(self, now: float) -> bool:
-        """Is an ended response still on its way to a reader that is slower than we are, and takes it (SEC-28)?"""
-        since, limit = self._still_since(now), self.server.write_timeout
-        return self.pump.unsent > 0 and (not limit or now < since + limit)
 
     def _strike(self, now: float) -> None:
         if self._lost or self.receiving == SWITCHED or now < self.next_deadline(now):
@@ -496,10 +479,10 @@ class ServerConnection(Connection):
         phase = self._phase
         limit = self._limit()
         since = self._since
-        if phase in _AFTER and limit and since is not None and now >= since + limit and self._taken(now):
+        if phase in _AFTER and limit and since is not None and now >= since + limit and taken(self, now):
             self._since = None  # its time begins when the response is out (SRV-49)
             return
-        if self._stalls(now):
+        if stalls(self, now):
             error = TimedOut("The client takes nothing of its response", phase="write")
             error.limit = self.server.write_timeout
             self.destroy(error)
