@@ -308,8 +308,16 @@ class IncomingMessage(Emitter):
             self._make_rare().rest = piece[n:]
             piece = piece[:n]
         if self._listeners is not None:
-            self.emit("data", piece)
+            self._tell("data", piece)
         return piece
+
+    def _tell(self, event: str, *args: Any) -> None:
+        try:
+            self.emit(event, *args)
+        except BaseException as problem:
+            if self.req is not None:  # of a request the handler tells it
+                self.req._raised(problem)
+            raise
 
     def _more(self) -> bytes | None:
         if self.complete:
@@ -331,7 +339,7 @@ class IncomingMessage(Emitter):
         if not self._end_seen:
             self._end_seen = True
             if self._listeners is not None:
-                self.emit("end")
+                self._tell("end")
             self._connection.message_consumed(self)
         return b""
 

@@ -294,13 +294,16 @@ class ClientRequest(Asked):
         """
         try:
             return self._next()
-        except AnywireError:
+        except BaseException as problem:
+            self._raised(problem)
             raise
-        except BaseException as problem:  # of a listener
+
+    def _raised(self, problem: BaseException) -> None:
+        """If it was not the exchange that failed it was a listener: then that is its end, whatever it is (SEC-40)."""
+        if self._error is None:
             error = LocalError(f"a listener raised {problem!r}", code="ABORT_ERR", phase=self._phase())
             error.__cause__ = problem
             self._fail(error)
-            raise
 
     def _next(self) -> IncomingMessage | None:
         while self.res is None:

@@ -132,9 +132,14 @@ class ClientRequest(_client.ClientRequest):
         message = await self._answer()
         if self._switched is not None:
             listeners, args = self._hand_over()
-            for listener in listeners:
-                await settle(listener(*args))
-            self.emit("close")
+            try:
+                for listener in listeners:
+                    await settle(listener(*args))
+            except BaseException:
+                args[1].destroy()  # nobody has it (SEC-40)
+                raise
+            finally:
+                self.emit("close")
         return message
 
     async def upgraded(self) -> tuple[IncomingMessage, Socket, bytes]:
