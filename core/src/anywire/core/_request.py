@@ -27,7 +27,7 @@ from ._asked import Asked
 from ._checks import check_error
 from ._connection import Signal
 from ._emitter import Emitter
-from ._errors import AnywireError, LocalError
+from ._errors import LocalError
 from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import sent_once
