@@ -332,6 +332,53 @@ def test_a_forked_child_gets_sockets_of_its_own(name: str) -> None:
         run(name, scenario)
 
 
+@every_backend
+def test_a_handler_sees_nothing_that_another_one_set(name: str) -> None:
+    """ASK-52: of exchanges on one connection each has a context of its own, and its callbacks have it too."""
+
+    async def scenario(backend: Backend) -> None:
+        seen: list[tuple[str, str]] = []
+        gone = backend.flag()
+
+        async def app(req: Any, res: Any) -> None:
+            seen.append(("before", whose.get()))
+            whose.set(req.url)
+            await sleep(backend, 0.001)
+            seen.append(("after", whose.get()))
+            for event in ("aborted", "close"):
+                req.on(event, lambda event=event: seen.append((event, whose.get())))
+            if req.url == "/third":
+                res.on("close", gone.set)
+                await settle(res.write("part"))
+                await settle(gone.wait())
+                seen.append(("woken", whose.get()))
+            else:
+                await settle(res.end("ok"))
+
+        server = backend.http.create_server(backend.hook(app))
+        await settle(server.listen(0, "127.0.0.1"))
+        url = f"http://127.0.0.1:{server.address()[1]}"
+        agent = backend.http.Agent(keep_alive=True)
+        for path in ("/first", "/second"):
+            assert await fetch(backend, url + path, agent) == b"ok"
+        req = backend.http.get(url + "/third", agent=agent)
+        await settle(req.response())
+        assert req.reused_socket
+        req.destroy()
+        await settle(server.close(10.0))
+        agent.destroy()
+        mine = {
+            path: [(event, value) for event, value in seen if value == path] for path in ("/first", "/second", "/third")
+        }
+        assert {event for event, value in seen if not value.startswith("/")} == {"before"}
+        assert len({value for event, value in seen if event == "before"}) == 1  # threads begin with nothing
+        assert mine["/first"] == [("after", "/first"), ("close", "/first")]
+        assert mine["/second"] == [("after", "/second"), ("close", "/second")]
+        assert {event for event, _ in mine["/third"]} == {"after", "aborted", "close", "woken"}
+
+    run(name, scenario)
+
+
 # ---------------------------------------------------------------- dead addresses
 
 

@@ -268,7 +268,7 @@ class ClientConnection(Connection):
         """The transport's queue emptied after it had been blocked."""
         self._active = True
         if (request := self.request) is not None:
-            self._within(request, request._drained)
+            self._within(request._context, request._drained)
 
     def notice(self) -> None:
         """Something happened while nobody waited."""
@@ -279,7 +279,7 @@ class ClientConnection(Connection):
                 tell(self)
             self._tell()
             return
-        self._within(request, self._tell)
+        self._within(request._context, self._tell)
         if self._lost:
             if self.receiving != DONE and self.error is None:  # if it is complete its reader notices nothing
                 self.error = ConnectionLost("socket hang up", phase=self._phase_name())
@@ -297,18 +297,11 @@ class ClientConnection(Connection):
     def _strike(self, now: float) -> None:
         if self._lost or now < self.next_deadline(now):
             return
-        self._within(self.request, self._idle_struck)
+        request = self.request
+        self._within(None if request is None else request._context, self._idle_struck)
         if (request := self.request) is not None:
-            self._within(request, request._timed_out)
+            self._within(request._context, request._timed_out)
         else:
             if self.pooled_by is not None:
                 self.pooled_by.timed_out(self)
             self.destroy()
-
-    def _within(self, request: ClientRequest | None, tell: Callable[[], object]) -> None:
-        """Tell listeners in the context of the request: a socket's timers and callbacks were begun in another's."""
-        context = None if request is None else request._context
-        if context is None:
-            tell()
-        else:
-            context.copy().run(tell)  # a copy: it may be entered already

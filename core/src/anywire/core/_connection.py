@@ -33,6 +33,9 @@ from ._pump import FOREVER
 from ._state import BODY, END, FAIL, FAILED, FINISH, HALF, IDLE, SWITCH, SWITCHED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
     from ._incoming import IncomingMessage
     from ._limits import Limits
     from ._pump import Pump
@@ -71,6 +74,7 @@ class Connection:
         eof: the peer's FIN arrived.
         secure: the TLS between it and its pump, or None.
         detached: its pump feeds something else now.
+        context: of a server's: that of the exchange, for what is told while nobody waits (ASK-52).
         written: bytes written since the writer last let others run; the facades' counter.
         idle_timeout: seconds without a byte in or out until ``timeout``; 0 is none.
     """
@@ -84,6 +88,7 @@ class Connection:
         "_out",
         "_parser",
         "_quiet_since",
+        "context",
         "detached",
         "eof",
         "error",
@@ -115,6 +120,7 @@ class Connection:
         self.pump: Pump = None  # type: ignore[assignment]  # set before anything else is called
         self.socket: Any = None
         self.secure: SecureFeed | None = None
+        self.context: Context | None = None
         self.detached = False
         self.idle_timeout: float = 0.0
         self._active = True
@@ -339,6 +345,13 @@ class Connection:
         if self._lost and not self._close_told and isinstance(socket, Emitter):
             self._close_told = True
             socket.emit("close")
+
+    def _within(self, context: Context | None, tell: Callable[[], object]) -> None:
+        """Tell listeners in the context of their exchange: timers and callbacks of a socket were begun in another's."""
+        if context is None:
+            tell()
+        else:
+            context.copy().run(tell)  # a copy: it may be entered already
 
     def _phase_name(self) -> str:
         if self.receiving == BODY:

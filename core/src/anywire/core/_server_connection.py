@@ -307,6 +307,7 @@ class ServerConnection(Connection):
         self.sending = HALF[DONE][CYCLE]
         self.message = None
         self.response = None
+        self.context = None
         self._phase = _KEEP_ALIVE
         self._since = None
         if self.server.keep_alive_timeout:
@@ -375,11 +376,9 @@ class ServerConnection(Connection):
         self._active = True
         if self._phase in _AFTER:
             self._since = None  # the phase begins now that the response is out
-        response, self.stuck = self.stuck, None
+        response, self.stuck = self.stuck or self.response, None
         if response is not None:
-            response._drained()
-        elif self.response is not None:
-            self.response._drained()
+            self._within(self.context, response._drained)
 
     def _end_of_input(self, error: ParseError) -> AnywireError:
         """A request cut short: its reader gets what the reader of a response does (decision 18)."""
@@ -393,6 +392,9 @@ class ServerConnection(Connection):
 
     def notice(self) -> None:
         """Tell the request and the response that the peer went away, if it did (SRV-25, SRV-27)."""
+        self._within(self.context, self._noticed)
+
+    def _noticed(self) -> None:
         self._tell()
         if not self._lost:
             if not self.eof or self.server.http_allow_half_open or not self.exchanging:
@@ -474,8 +476,10 @@ class ServerConnection(Connection):
         return due
 
     def _strike(self, now: float) -> None:
-        if self._lost or self.receiving == SWITCHED or now < self.next_deadline(now):
-            return
+        if not (self._lost or self.receiving == SWITCHED or now < self.next_deadline(now)):
+            self._within(self.context, lambda: self._struck(now))
+
+    def _struck(self, now: float) -> None:
         phase = self._phase
         limit = self._limit()
         since = self._since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -19,6 +20,7 @@ from ._duplex import DuplexPump, is_duplex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextvars import Context
 
     from .._response import ServerResponse
     from .._server_connection import ServerConnection
@@ -317,6 +319,12 @@ class Server(_server.Server):
             self._check_closed()
 
     # ---------------------------------------------------------------- one exchange
+
+    def _begin_exchange(self, connection: ServerConnection, request: Any) -> tuple[Any, Context]:
+        """The response to `request`, and the context in which it is handled: no request sees another's (ASK-52)."""
+        connection.response = response = self.server_response_class(request)
+        connection.context = context = copy_context()
+        return response, context
 
     def _special(self, connection: ServerConnection, request: Any, response: Any) -> tuple[str, tuple[Any, ...]]:
         """Expect, Upgrade and CONNECT: which event it is, and with what (SRV-19 to SRV-24, SRV-67 to SRV-74)."""

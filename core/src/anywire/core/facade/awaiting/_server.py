@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..._connection import CLOSED_EVENT
 from ..._pump import FOREVER
 from .. import _server
+from .._context import begin
 from .._server import SPECIAL
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
@@ -193,14 +195,16 @@ class Server(_server.Server):
 
     async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
-        connection.response = response = self.server_response_class(request)
+        response, context = self._begin_exchange(connection, request)
         event: str = "request"
         args: tuple[Any, ...] = (request, response)
         try:
             if request._flags & SPECIAL or request._first == "CONNECT":
                 event, args = self._special(connection, request, response)
             for listener in self.take_listeners(event):
-                result: Any = listener(*args)
+                result: Any = context.run(listener, *args)
+                if isinstance(result, CoroutineType):
+                    result = begin(result, context)
                 if result is not None and hasattr(result, "__await__"):
                     await result
         except Exception as error:

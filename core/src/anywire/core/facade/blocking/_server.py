@@ -225,13 +225,13 @@ class Server(_server.Server):
 
     def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
-        connection.response = response = self.server_response_class(request)
+        response, context = self._begin_exchange(connection, request)
         event: str = "request"
         args: tuple[Any, ...] = (request, response)
         try:
             if request._flags & SPECIAL or request._first == "CONNECT":
                 event, args = self._special(connection, request, response)
-            self._tell(event, *args)
+            context.run(self._tell, event, *args)
         except Exception as error:
             self._handler_failed(connection, request, response, error)
 
