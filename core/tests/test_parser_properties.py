@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anywire.conformance.parsing import Setup, events, splits
+from anywire.core._errors import ParseError
 from anywire.core._framing import REQUEST, RESPONSE
 from anywire.core._limits import Limits
+from anywire.core._parser import Parser
 
 LINES = {
     REQUEST: [
@@ -134,6 +136,51 @@ def test_every_split_gives_the_same_events(data: st.DataObject) -> None:
     assert events(setup, [stream[i : i + 1] for i in range(len(stream))], end=end) == whole
     sizes = data.draw(st.lists(st.integers(1, 40), max_size=12))
     assert events(setup, splits(stream, sizes), end=end) == whole
+
+
+def failure(role: str, pieces: list[bytes], lenient: bool) -> ParseError | None:
+    """The error that ends these messages."""
+    parser = Parser(role, Limits(), lenient=lenient)
+    in_body = False
+    try:
+        for piece in pieces:
+            parser.receive_data(piece)
+            while True:
+                if in_body:
+                    data = parser.next_body()
+                    in_body = data != b""
+                    if data is None:
+                        in_body = True
+                        break
+                else:
+                    head = parser.next_head("GET")
+                    if head is None:
+                        break
+                    in_body = head[4] != 0
+    except ParseError as error:
+        return error
+    return None
+
+
+def told(error: ParseError | None) -> tuple[object, ...]:
+    """What it says, checked for what no error may say."""
+    if error is None:
+        return ()
+    assert len(error.excerpt.encode("ascii").decode("unicode_escape")) <= 64
+    assert error.excerpt.isprintable()
+    assert [error.excerpt in note for note in error.__notes__] == [True]
+    return error.code, error.reason, error.bytes_parsed, error.phase, error.field
+
+
+@settings(max_examples=300)
+@given(st.data(), st.booleans())
+def test_errors_tell_the_same_of_every_split_ASK_35(data: st.DataObject, lenient: bool) -> None:
+    role = data.draw(st.sampled_from([REQUEST, RESPONSE]))
+    stream = data.draw(streams(role))
+    whole = told(failure(role, [stream], lenient))
+    sizes = data.draw(st.lists(st.integers(1, 40), max_size=12))
+    for pieces in ([stream[i : i + 1] for i in range(len(stream))], splits(stream, sizes)):
+        assert told(failure(role, pieces, lenient)) == whole
 
 
 @settings(max_examples=150)
