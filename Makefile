@@ -6,6 +6,9 @@ DIR     ?= .
 HOST    ?= 127.0.0.1
 PORT    ?= 8080
 ARGS    ?=
+SEEDS   ?= 0-999
+SECONDS ?= 20
+RUNS    ?= 0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -15,13 +18,15 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lines setup demo serve test check conformance goldens probe lint types contracts unit format blocking docs api clean distclean
+.PHONY: help lines setup demo serve test check conformance goldens probe fuzz sim lint types contracts unit format blocking docs api clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "make demo BACKEND=asyncio                  one runtime instead of all installed"
 	@echo "make serve DIR=. PORT=8080 HOST=127.0.0.1 BACKEND=asyncio"
+	@echo "make fuzz SECONDS=600 ARGS='--targets server client'"
+	@echo "make sim SEEDS=0-99999                     as many worlds as you like; SEEDS=3347 runs one"
 	@echo "make unit ARGS='core/tests -k parser -x'   arguments for pytest"
 	@echo "make PYTHON=python3.13 …                   another interpreter for a new .venv"
 
@@ -104,6 +109,20 @@ real-peers: ## nginx, HAProxy and curl for the tests that need them (Debian, as 
 probe: $(STAMP) $(PEERS) ## Ask ours and every peer that is installed what the RFCs ask of a server: docs/probes.md (ARGS='--only nginx')
 	$(BIN)/python benchmarks/probe_table.py $(ARGS)
 
+sim: $(STAMP) ## Seeded worlds of clients, an Agent, servers and a faulty network (SEEDS=0-999; docs/sim.md)
+	@$(BIN)/python -m anywire.conformance.sim --seeds $(SEEDS) --keep-going $(ARGS)
+
+FUZZER := .venv-fuzz/.installed
+$(FUZZER): core/fuzz/requirements.txt
+	@echo "setting up .venv-fuzz (atheris)"
+	@"$(PYTHON)" -m venv .venv-fuzz
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-fuzz/bin/python -m pip install -qq --only-binary :all: -r core/fuzz/requirements.txt || \
+		echo "atheris cannot be had for this Python and platform: the corpus is mutated blindly instead" >&2
+	@touch $@
+
+fuzz: $(FUZZER) ## Fuzz parser, connections and exchanges (SECONDS=20 for each target, or RUNS=…; docs/fuzz.md)
+	@PYTHONPATH=core/src:conformance/src .venv-fuzz/bin/python -m core.fuzz --seconds $(SECONDS) --runs $(RUNS) $(ARGS)
+
 goldens: $(STAMP) ## Record the real Node 13.14.0 again (set up by npm in .node/) and show what changed (ARGS='--only SRV --check')
 	$(BIN)/python -m anywire.conformance goldens $(ARGS)
 	$(BIN)/python -m anywire.conformance deviations
@@ -128,5 +147,5 @@ clean: ## Remove caches and build results
 	find . \( -path ./$(VENV) -o -path ./.git \) -prune -o -type d \( -false $(CACHES:%=-o -name '%') \) -prune -exec rm -rf {} +
 	rm -rf dist build $(PARTS:%=%/dist) $(PARTS:%=%/build)
 
-distclean: clean ## And .venv, .venv-peers and .node
-	rm -rf $(VENV) .venv-peers .node
+distclean: clean ## And .venv, .venv-peers, .venv-fuzz and .node
+	rm -rf $(VENV) .venv-peers .venv-fuzz .node

@@ -13,6 +13,7 @@ and over without input (``busy``), and a deadline that stays in the past (``stal
 from __future__ import annotations
 
 import errno
+from ast import literal_eval
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -41,10 +42,14 @@ __all__ = [
     "FakePump",
     "Log",
     "Serving",
+    "drain",
+    "finite",
     "get",
+    "merged",
     "pieces_of",
     "read_all",
     "response",
+    "strike",
 ]
 
 Steps: TypeAlias = Generator[None, None, None]
@@ -85,6 +90,19 @@ class Log(list[str]):
             self.append(what + shown)
 
         return note
+
+
+def merged(log: list[str]) -> list[str]:
+    """Pieces of one body count as one: where it is cut follows the input (MSG-24)."""
+    made: list[str] = []
+    for line in log:
+        name, _, data = line.partition(" ")
+        if name.endswith(".data") and made and made[-1].startswith(name):
+            before = literal_eval(made[-1].partition(" ")[2])
+            made[-1] = f"{name} {before + literal_eval(data)!r}"
+            continue
+        made.append(line)
+    return made
 
 
 class FakePump:
@@ -536,6 +554,12 @@ class Client:
     def pump(self) -> FakePump:
         """The one opened last."""
         return self.pumps[-1]
+
+    @property
+    def pooled(self) -> list[ClientConnection]:
+        """The connections that wait in the pool."""
+        shown = super(ClientAgent, self.agent).free_sockets  # its own shows the sockets that users see
+        return [connection for connections in shown.values() for connection in connections]
 
     def answer(self, request: ClientRequest, *pieces: bytes) -> IncomingMessage | None:
         """Bytes from the server, each piece in a read of its own, with a look for the response after each."""

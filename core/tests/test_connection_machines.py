@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from ast import literal_eval
 from typing import Any
 
 from hypothesis import given, settings
@@ -15,7 +14,7 @@ from anywire.core._errors import AnywireError
 from anywire.core._incoming import IncomingMessage
 from anywire.core._state import BODY, CLOSED, DONE, FAILED, IDLE, SWITCHED
 
-from .harness import Client, ConnectionPair, Serving, Steps, drain, finite, get, pieces_of, read_all
+from .harness import Client, ConnectionPair, Serving, Steps, drain, finite, get, merged, pieces_of, read_all
 
 REQUESTS = [
     get(),
@@ -50,19 +49,6 @@ ANSWERS = [
 def answering(req: Any, res: Any) -> Steps:
     body = yield from read_all(req)
     res.end_nowait(f"{req.url} {len(body)}")
-
-
-def merged(log: list[str]) -> list[str]:
-    """Pieces of one body count as one: where it is cut follows the input (MSG-24)."""
-    made: list[str] = []
-    for line in log:
-        name, _, data = line.partition(" ")
-        if name.endswith(".data") and made and made[-1].startswith(name):
-            before = literal_eval(made[-1].partition(" ")[2])
-            made[-1] = f"{name} {before + literal_eval(data)!r}"
-            continue
-        made.append(line)
-    return made
 
 
 # --------------------------------------------------------------------------------------------------------- splits
@@ -448,9 +434,8 @@ class ClientMachine(RuleBasedStateMachine):
     @invariant()
     def a_pooled_connection_is_usable_or_about_to_go(self) -> None:
         self.client.agent.check_invariants()
-        for connections in self.client.agent.free_sockets.values():
-            for connection in connections:
-                assert connection.request is None and connection.reusable
+        for connection in self.client.pooled:
+            assert connection.request is None and connection.reusable
 
     @invariant()
     def states_are_states(self) -> None:

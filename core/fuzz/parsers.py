@@ -1,0 +1,135 @@
+"""Fuzz targets: the parser, as a server and as a client uses it.
+
+The first byte sets it up, the rest is the stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anywire.conformance.parsing import Setup, events, splits
+from anywire.core._errors import ParseError
+from anywire.core._fields import parse_fields
+from anywire.core._framing import CHUNKED, REQUEST, RESPONSE
+from anywire.core._limits import Limits
+from anywire.core._parser import Parser
+
+__all__ = ["requests", "responses"]
+
+LIMITS = [
+    Limits(),
+    Limits(max_header_size=96, max_headers_count=4, max_trailer_size=24, max_chunk_extension_size=12),
+    Limits(max_header_size=40),
+    Limits(max_headers_count=1, max_trailer_size=9, max_chunk_extension_size=0),
+]
+METHODS = [None, "GET", "HEAD", "CONNECT"]
+
+
+def requests(data: bytes) -> None:
+    """The parser of a server."""
+    _target(REQUEST, data)
+
+
+def responses(data: bytes) -> None:
+    """The parser of a client."""
+    _target(RESPONSE, data)
+
+
+def _target(role: str, data: bytes) -> None:
+    bits = data[0] if data else 0
+    stream = data[1:]
+    setup = Setup(
+        role,
+        LIMITS[bits >> 1 & 3],
+        lenient=bool(bits & 1),
+        method=METHODS[bits >> 3 & 3],
+        take_rest=bits & 0xE0 == 0xE0,  # rarely: it hides all that follows
+    )
+    end = bool(bits & 0x20)
+
+    # The same for every split; an error is the last thing, and stays (`events` sees to that).
+    whole = events(setup, [stream], end=end)
+    single = [stream[i : i + 1] for i in range(len(stream))]
+    assert events(setup, single, end=end) == whole
+    sizes = [byte % 37 + 1 for byte in stream]
+    assert events(setup, splits(stream, sizes), end=end) == whole
+
+    if setup.take_rest:
+        return
+    messages = walk(setup, single)
+    for message in messages:
+        again = walk(Setup(role, Limits(max_header_size=1 << 20), setup.lenient, setup.method), [rendered(message)])
+        assert again == [message], (message, again)
+
+
+def walk(setup: Setup, pieces: list[bytes]) -> list[Any]:
+    """Parse, with an eye on what is kept back and on how much body there is. Returns the complete messages."""
+    limits = setup.limits
+    kept = max(limits.max_header_size, limits.max_trailer_size, limits.max_chunk_extension_size + 18, 2)
+    parser = Parser(setup.role, limits, lenient=setup.lenient)
+    messages: list[Any] = []
+    head: Any = None
+    body = b""
+    fed = b""
+    for piece in pieces:
+        parser.receive_data(piece)
+        fed += piece
+        while True:
+            try:
+                if head is None:
+                    head = parser.next_head(setup.method)
+                    if head is None:
+                        break
+                    body = b""
+                    if head[4] == 0:
+                        messages.append(_message(head, b"", b""))
+                        head = None
+                else:
+                    more = parser.next_body()
+                    if more is None:
+                        break
+                    body += more
+                    length = head[4]
+                    assert length < 0 or len(body) <= length, "more body than was framed"
+                    if not more:
+                        assert length < 0 or len(body) == length, "complete, and something is missing"
+                        messages.append(_message(head, body, parser.raw_trailers))
+                        head = None
+            except ParseError as error:
+                check_error(error, fed)
+                return messages
+        if len(piece) == 1:
+            assert parser.buffered <= kept, f"{parser.buffered} bytes are kept, where no element has more than {kept}"
+    return messages
+
+
+def check_error(error: ParseError, fed: bytes) -> None:
+    """It shows what was sent, and the place in it."""
+    packet = error.raw_packet or b""
+    assert packet in fed, "shows what was not sent"
+    assert 0 <= error.bytes_parsed <= len(packet), "points outside of what it shows"
+    assert error.code.startswith("HPE_") and error.reason and error.status_hint >= 400
+
+
+def _message(head: Any, body: bytes, trailers: bytes) -> tuple[Any, ...]:
+    first, second, minor, fields, length, flags = head
+    return first, second, minor, parse_fields(fields), length, flags, body, parse_fields(trailers)
+
+
+def rendered(message: Any) -> bytes:
+    """Bytes that say the same again."""
+    first, second, minor, fields, length, _, body, trailers = message
+    if isinstance(first, str):
+        line = f"{first} {second} HTTP/1.{minor}\r\n"
+    else:
+        line = f"HTTP/1.{minor} {first:03} {second}\r\n"
+    out = line.encode("latin-1") + lines(fields) + b"\r\n"
+    if length == CHUNKED:
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return out + chunk + b"0\r\n" + lines(trailers) + b"\r\n"
+    return out + bytes(body)
+
+
+def lines(flat: list[str]) -> bytes:
+    """A section of fields, each as plain as can be."""
+    return "".join(f"{flat[i]}: {flat[i + 1]}\r\n" for i in range(0, len(flat), 2)).encode("latin-1")
