@@ -130,6 +130,28 @@ def strays(root: Path) -> list[str]:
     return found
 
 
+def effects(path: Path) -> list[str]:
+    """Assertions with which `python -O` would take away more than a word to the type checker (SEC-36).
+
+    Left are those that a name or an attribute is not None: the line that follows would raise without them, too.
+    """
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assert):
+            facts = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+            found += [f"{path}:{node.lineno}: asserts {ast.unparse(fact)}" for fact in facts if not narrows(fact)]
+        elif isinstance(node, ast.Name) and node.id == "__debug__":
+            found.append(f"{path}:{node.lineno}: __debug__")
+    return found
+
+
+def narrows(fact: ast.expr) -> bool:
+    if not isinstance(fact, ast.Compare) or not all(isinstance(each, ast.IsNot) for each in fact.ops):
+        return False
+    plain = all(isinstance(each, ast.Name | ast.Attribute | ast.expr_context) for each in ast.walk(fact.left))
+    return plain and all(isinstance(each, ast.Constant) and each.value is None for each in fact.comparators)
+
+
 def ident(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -152,6 +174,11 @@ def test_core_is_pure(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=ident)
 def test_imports_run_one_way(path: Path) -> None:
     assert climbs(path) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ident)
+def test_no_assertion_has_an_effect(path: Path) -> None:
+    assert effects(path) == []
 
 
 def test_loading_the_core_loads_no_io() -> None:
@@ -272,6 +299,20 @@ def test_impurities_are_found(tmp_path: Path, text: str) -> None:
 )
 def test_purity_is_not_refused(tmp_path: Path, text: str) -> None:
     assert impurities(sample(tmp_path, "core/src/anywire/core/_x.py", text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["assert x", "assert x == 1", "assert x() is not None", "assert x is not None and y", "def f():\n    assert False",
+     "assert x is not y", "assert (x := y) is not None", "if __debug__:\n    x = 1"],
+)  # fmt: skip
+def test_assertions_with_an_effect_are_found(tmp_path: Path, text: str) -> None:
+    assert effects(sample(tmp_path, "core/src/anywire/core/_x.py", text))
+
+
+def test_assertions_for_the_type_checker_are_not_refused(tmp_path: Path) -> None:
+    text = "assert x is not None, 'opened'\nassert self.x is not None and self.y.z is not None"
+    assert effects(sample(tmp_path, "core/src/anywire/core/_x.py", text)) == []
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ __all__ = ["KNOWN", "PATIENCE", "Backend", "Flag", "Task", "drive", "https_besid
 
 T = TypeVar("T")
 
-PATIENCE = 8.0
-"""Seconds after which something that does not happen is a failure. Nothing relies on it."""
+PATIENCE = 60.0 if sys.flags.dev_mode else 20.0
+"""Seconds after which something that does not happen is a failure. Nothing relies on it. `-X dev` takes its time."""
 
 KNOWN = {
     "anywire.asyncio": "awaiting:on_asyncio",

@@ -20,7 +20,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._connection import CLOSED_EVENT, Connection, Signal
-from ._errors import AnywireError, ConnectionLost, ParseError
+from ._errors import AnywireError, ConnectionLost, ParseError, StateError
 from ._failure import describe, let_go
 from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
@@ -144,8 +144,9 @@ class ClientConnection(Connection):
         return data
 
     def set_limits(self, limits: Limits, *, lenient: bool) -> None:
-        """Parse by other limits from here on. Only while idle: nothing may be half parsed."""
-        assert self.reusable, "no byte of an answer is here"
+        """Parse by other limits from here on. Only while idle: nothing may be half parsed (else StateError)."""
+        if not self.reusable:
+            raise StateError("A byte of an answer is here already", code="ERR_INTERNAL_ASSERTION")
         self._set_parser(Parser(RESPONSE, limits, lenient=lenient), limits)
 
     def _fail(self, error: AnywireError) -> AnywireError:
@@ -155,8 +156,9 @@ class ClientConnection(Connection):
     # ---------------------------------------------------------------- an exchange
 
     def start(self, request: ClientRequest) -> None:
-        """Carry `request` from here on."""
-        assert self._request is None and self.receiving == IDLE, "one exchange at a time"
+        """Carry `request` from here on; StateError if there is another one, or a byte of its answer."""
+        if self._request is not None or self.receiving != IDLE:
+            raise StateError("The connection carries an exchange already", code="ERR_INTERNAL_ASSERTION")
         self._request = weakref.ref(request)
         self.bytes_sent = 0
         self.bytes_received = False

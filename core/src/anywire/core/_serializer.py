@@ -448,8 +448,10 @@ def chunk(data: bytes | bytearray | memoryview) -> bytes:
 
 
 def chunk_header(size: int) -> bytes:
-    """Return what goes before `size` > 0 bytes of data, so that much data need not be copied; `CHUNK_END` follows."""
-    assert size > 0, "a chunk of size 0 ends the body"
+    """Return what goes before `size` bytes of data, so that much data need not be copied; `CHUNK_END` follows.
+
+    `size` is above 0: a chunk of size 0 ends the body.
+    """
     return b"%x\r\n" % size
 
 

@@ -360,7 +360,8 @@ class Server(_server.Server):
         """A listener raised (SRV-10)."""
         # What the peer did, a handler may let pass through; anything else somebody should hear of.
         if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):
-            self._runtime().report(f"Error in a handler for {request.method} {request.url!r}", error)
+            path = request.url.partition("?")[0]  # a query may hold credentials, and this goes into logs (SEC-45)
+            self._runtime().report(f"Error in a handler for {request.method} {path!r}", error)
         if connection.switched:
             self.socket_for(connection).destroy()
         else:
