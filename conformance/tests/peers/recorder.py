@@ -1,7 +1,8 @@
 """A server that says what it saw: ``recorder.py RUNTIME PORT``.
 
 Each request becomes one line of JSON on standard output, and the same line is its answer. ``/refuse`` is answered with
-413 before the body is read, ``/trailers`` has a trailer section, ``/hints`` a 103 before the answer.
+413 before the body is read, ``/trailers`` has a trailer section, ``/hints`` a 103 before the answer, ``/broken`` ends
+in the middle. CONNECT opens a tunnel in which a greeting comes, and no more.
 """
 
 from __future__ import annotations
@@ -14,11 +15,25 @@ from typing import Any
 runtime, port = sys.argv[1], int(sys.argv[2])
 http: Any = importlib.import_module(f"anywire.{runtime}.http")
 connections: dict[int, int] = {}
+KEPT = 65536
 
 
-def line_of(req: Any, body: int) -> str:
+class Body:
+    """How much of it came, and how it begins."""
+
+    length = 0
+    start = b""
+
+    def take(self, piece: bytes) -> None:
+        self.length += len(piece)
+        self.start += piece[: KEPT - len(self.start)]
+
+
+def line_of(req: Any, length: int, start: bytes = b"") -> str:
     connection = connections.setdefault(id(req.socket), len(connections))
-    seen = {"method": req.method, "url": req.url, "host": req.headers.get("host"), "body": body, "on": connection}
+    seen = {"method": req.method, "url": req.url, "host": req.headers.get("host"), "body": length, "on": connection}
+    if "x-front-id" in req.headers:
+        seen |= {"id": req.headers["x-front-id"], "from": req.socket.remote_port, "text": start.decode("latin-1")}
     line = json.dumps(seen)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -31,17 +46,31 @@ async def awaiting(req: Any, res: Any) -> None:
         await res.end("too much\n")
         line_of(req, -1)
         return
-    body = 0
+    body = Body()
     async for piece in req:
-        body += len(piece)
+        body.take(piece)
     if req.url == "/hints":
         await res.write_information(103, {"Link": "</a.css>"})
     if req.url == "/trailers":
         await res.write(b"with trailers\n")
         await res.end(trailers={"X-Sum": "42"})
-        line_of(req, body)
+        line_of(req, body.length)
         return
-    await res.end(line_of(req, body))
+    if req.url == "/broken":
+        res.write_head(200, {"Content-Length": 100_000})
+        await res.write(b"half")
+        res.destroy()
+        return
+    await res.end(line_of(req, body.length, body.start))
+
+
+async def tunnel(req: Any, stream: Any, head: bytes) -> None:
+    line_of(req, 0)
+    async with stream:
+        await stream.send(b"HTTP/1.1 200 Go\r\n\r\nhello tunnel")
+        await stream.send_eof()
+        async for _ in stream:
+            pass
 
 
 def blocking(req: Any, res: Any) -> None:
@@ -50,19 +79,36 @@ def blocking(req: Any, res: Any) -> None:
         res.end("too much\n")
         line_of(req, -1)
         return
-    body = sum(len(piece) for piece in req)
+    body = Body()
+    for piece in req:
+        body.take(piece)
     if req.url == "/hints":
         res.write_information(103, {"Link": "</a.css>"})
     if req.url == "/trailers":
         res.write(b"with trailers\n")
         res.end(trailers={"X-Sum": "42"})
-        line_of(req, body)
+        line_of(req, body.length)
         return
-    res.end(line_of(req, body))
+    if req.url == "/broken":
+        res.write_head(200, {"Content-Length": 100_000})
+        res.write(b"half")
+        res.destroy()
+        return
+    res.end(line_of(req, body.length, body.start))
+
+
+def blocking_tunnel(req: Any, stream: Any, head: bytes) -> None:
+    line_of(req, 0)
+    with stream:
+        stream.send(b"HTTP/1.1 200 Go\r\n\r\nhello tunnel")
+        stream.send_eof()
+        for _ in stream:
+            pass
 
 
 async def serve() -> None:
     async with http.create_server(awaiting) as server:
+        server.on("connect", tunnel)
         server.grace = 0.1
         await server.listen(port, "127.0.0.1")
         await server.serve_forever()
@@ -78,6 +124,7 @@ elif runtime == "asyncio":
     asyncio.run(serve())
 else:
     with http.create_server(blocking) as server:
+        server.on("connect", blocking_tunnel)
         server.grace = 0.1
         server.listen(port, "127.0.0.1")
         server.serve_forever()
