@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
     from contextvars import Context
 
 __all__ = ["Within", "begin"]
 
 
-def begin(coroutine: Coroutine[Any, Any, Any], context: Context) -> Within | None:
-    """Take the first step of `coroutine` in `context`. Returns what is left to be awaited, None if that was all."""
+def begin(listener: Callable[..., Any], args: tuple[Any, ...], context: Context) -> Any:
+    """Call `listener` in `context`, and take the first step. Returns what is left to await, None if that was all."""
+    result = context.run(listener, *args)
+    if not isinstance(result, CoroutineType):
+        return result if hasattr(result, "__await__") else None
     try:
-        wanted = context.run(coroutine.send, None)
+        wanted = context.run(result.send, None)
     except StopIteration:
         return None
-    return Within(coroutine, context, wanted)
+    return Within(result, context, wanted)
 
 
 class Within:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..._connection import CLOSED_EVENT
@@ -202,11 +201,8 @@ class Server(_server.Server):
             if request._flags & SPECIAL or request._first == "CONNECT":
                 event, args = self._special(connection, request, response)
             for listener in self.take_listeners(event):
-                result: Any = context.run(listener, *args)
-                if isinstance(result, CoroutineType):
-                    result = begin(result, context)
-                if result is not None and hasattr(result, "__await__"):
-                    await result
+                if (rest := begin(listener, args, context)) is not None:
+                    await rest
         except Exception as error:
             self._handler_failed(connection, request, response, error)
 
