@@ -123,3 +123,25 @@ def test_nor_has_one_whose_answer_has_no_body() -> None:
             agent.check_invariants()
 
     sim.run(main)
+
+
+def test_a_debugging_agent_checks_its_books() -> None:
+    """ASK-50."""
+
+    class Debugging(http.Agent):
+        debug = True
+
+    async def script(wire: sim.Wire) -> None:
+        while await wire.message():
+            await wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async def main() -> None:
+        sim.peer(80, script)
+        async with Debugging(keep_alive=True) as agent:
+            await http.get("http://10.0.0.1:80/", agent=agent).response()
+            agent._total += 1
+            with pytest.raises(AssertionError, match="miscounted"):
+                await http.get("http://10.0.0.1:80/", agent=agent).response()
+            agent._total -= 1
+
+    sim.run(main)

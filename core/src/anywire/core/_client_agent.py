@@ -114,6 +114,9 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
 
     own_connection: ClassVar[Any] = create_connection
 
+    debug: ClassVar[bool] = False
+    """Check the pool's books after each decision, and raise AssertionError if they do not agree (ASK-50). Slow."""
+
     @property
     def connector(self) -> Callable[..., Any] | None:
         """What was put in the place of :meth:`create_connection`, or None."""
@@ -212,6 +215,8 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
 
     def settle(self) -> None:
         """Carry out what was decided: wake leases, close connections. Synchronous."""
+        if self.debug:
+            self.check_invariants()
         while self.has_answers:
             leases, connections = self.take_answers()
             for connection in connections:
@@ -245,6 +250,8 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
             connection.key = lease.name
             connection.pooled_by = self
         self.freed(lease, now, persistent=persistent, hint=hint, max_uses=max_uses)
+        if self.debug:
+            self.check_invariants()
         if persistent and connection is not None:
             # AGT-87: who listens hears of it when the decision is made.
             if self._listeners is not None:
