@@ -102,6 +102,15 @@ class ClientRequest(_request.ClientRequest):
         asked = any(name.lower() == "expect" and str(value).lower() == "100-continue" for name, value in fields)
         return self._options.continue_timeout if asked else None
 
+    def _held_back(self) -> Iterator[float | None]:
+        """What to wait for before the body is sent: None is a connection, else anything, until then."""
+        limit = self._expects()
+        due: float | None = None
+        while limit is not None and not self._advised(due):
+            due = None if self._connection is None else due or self._due(limit)
+            yield due
+        self._options.continue_timeout = None
+
     def _advised(self, due: float | None) -> bool:
         """The body is held back no longer: 100 came, a final answer did, or it is `due`, known once the head is out.
 

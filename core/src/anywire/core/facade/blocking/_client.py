@@ -77,15 +77,11 @@ class ClientRequest(_client.ClientRequest):
 
     def _hold_back(self) -> None:
         """Wait before the body is sent, if that was asked for, and only once (ASK-33)."""
-        limit = self._expects()
-        due: float | None = None
-        while limit is not None and not self._advised(due):
-            if self._connection is None:
+        for due in self._held_back():
+            if due is None:
                 self._acquire()
             else:
-                due = due or self._due(limit)
                 self._park(due)
-        self._options.continue_timeout = None
 
     def _pushed(self) -> bool:
         """Wait until the transport took most of what we wrote, with an ear for the answer."""
