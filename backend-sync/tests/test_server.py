@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import select
 import tracemalloc
+from collections import deque
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sync_kit import CLOSE, GET, Certificates, Event, Job, Wire, ask, dial, port_of, serving, until
 
 from anywire.core import AnywireError, StateError
+from anywire.core.facade.blocking import Crew
 from anywire.sync import http
 
 Request = http.IncomingMessage
@@ -504,6 +509,55 @@ def test_close_aborts_what_is_left() -> None:
         closing.join()
     with pytest.raises(StateError):
         server.close()
+
+
+def test_close_does_not_wait_for_a_handler_that_never_returns() -> None:
+    """ASK-47: a thread cannot be cancelled, and one that waits for something of its own is not ours to wake."""
+    inside, never, returned = Event(), Event(), Event()
+
+    def app(req: Request, res: Response) -> None:
+        inside.set()
+        never.wait()
+        with suppress(AnywireError):
+            res.end("too late")
+        returned.set()
+
+    server = http.create_server(app)
+    server.listen(0, "127.0.0.1")
+    with dial(port_of(server)) as wire:
+        wire.send(GET)
+        assert inside.wait(20)
+        closing = Job(server.close, 0)
+        assert wire.rest() == b""
+        closing.join()
+        assert not server.connections
+        assert not returned.is_set()
+        never.set()
+        assert returned.wait(20)
+
+
+def test_input_that_is_told_of_late_is_left_to_whoever_has_the_connection() -> None:
+    """It was kicked or taken after the poller had seen it. Over TLS somebody else's look would take the bytes away."""
+    crew: Any = Crew.__new__(Crew)
+    crew._lock = Lock()
+    crew._ready = deque()
+    crew._roster = SimpleNamespace(polling=True)
+    crew._timers = SimpleNamespace(due=lambda now: [])
+    crew.runtime = SimpleNamespace(now=lambda: 0.0, readable=select.POLLIN)
+    post = SimpleNamespace(held=0)
+    crew._posts = {5: post}
+    for held, events, jobs in (
+        (0, select.POLLIN, 1),
+        (-1, select.POLLIN, 0),  # it waits for a worker
+        (7, select.POLLIN, 0),  # one has it
+        (7, select.POLLRDHUP, 1),  # what it is watched for meanwhile
+        (7, select.POLLOUT, 1),
+    ):
+        post.held = held
+        crew._ready.clear()
+        crew._poller = SimpleNamespace(poll=lambda due, events=events: [(5, events)])
+        crew._poll(0.0)
+        assert len(crew._ready) == jobs, (held, events)
 
 
 def write_forever(res: Response) -> None:

@@ -82,12 +82,14 @@ class SocketRuntime:
             if error.errno in NOT_NOW:
                 return None
             raise
-        sock = socket.socket(listener.family, listener.type, listener.proto, fd)
+        # Not by the listener's family and type: to make an enum of each costs more than all the rest.
+        sock = socket.socket(fileno=fd)
         sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
-            with suppress(OSError):  # it may be gone already, and not every system sets options of what is
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             enable_keep_alive(socket, sock, PROBE)
+        except OSError:
+            pass  # a Unix socket; or it is gone already, and not every system sets options of what is
         return sock
 
 
