@@ -316,3 +316,53 @@ def test_a_peer_that_dies_at_every_byte() -> None:
             assert failures <= wanted, (arrow, kind, failures)
     # The message itself: after all of its bytes nothing of it can be lost.
     assert wholes["<", "fin"] == len(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("how", ["deadline", "destroy", "cancel"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_given_up_after_each_byte_of_an_answer(how: str, framing: str) -> None:
+    """SEC-2: the next request on this pool never gets the old answer, however much of it had come."""
+
+    def answer(nonce: bytes) -> bytes:
+        if framing == "chunked":
+            return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n0\r\n\r\n" % nonce
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n%b" % nonce
+
+    whole = len(answer(b"first"))
+    outcomes: list[bytes | str] = []
+
+    async def script(wire: Wire) -> None:
+        while (message := await wire.message())[0]:
+            nonce = message[0].split(b" ")[1][1:]
+            for byte in answer(nonce):  # one byte each second, the first at once; nobody is there when it is given up
+                await wire.send(bytes([byte]))
+                if nonce == b"first":
+                    await sim.sleep(1.0)
+
+    async def exchange(agent: http.Agent, path: str, **options: Any) -> bytes:
+        req = http.get(f"http://10.0.0.1:80/{path}", agent=agent, **options)
+        if how == "destroy" and path == "first":
+            sim.current().at(sim.now() + at + 0.5, req.destroy)
+        return await (await req.response()).read()
+
+    async def main() -> None:
+        sim.peer(80, script)
+        async with http.Agent(keep_alive=True, max_sockets=1) as agent:
+            options = {"deadline": at + 0.5} if how == "deadline" else {}
+            task = sim.spawn(exchange(agent, "first", **options), "first")
+            if how == "cancel":
+                sim.current().at(sim.now() + at + 0.5, task.cancel)
+            try:
+                outcomes.append(await task.join())
+            except (OSError, EOFError, sim.Cancelled) as error:
+                outcomes.append(type(error).__name__)
+            check_empty(agent)
+            for _ in range(2):
+                assert await exchange(agent, "other") == b"other"
+
+    at = 0
+    while at <= whole:
+        sim.run(main)
+        at += 1
+    assert outcomes.count(b"first") == 2  # with its last byte here, and a second later
+    assert len(outcomes) == whole + 1
