@@ -1,5 +1,8 @@
 """A client of ours against Node's server: ``our_client.py RUNTIME PORT``. Prints what it saw as JSON.
 
+Against nginx or HAProxy: ``our_client.py RUNTIME PORT SHORT TLS CA``: the port of one that closes idle connections
+after 20 ms, of one that speaks TLS, and who signed its certificate.
+
 Written once: in the blocking colour nothing it awaits ever suspends.
 """
 
@@ -8,10 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import resource
 import sys
+from pathlib import Path
 from typing import Any
 
-runtime, port = sys.argv[1], int(sys.argv[2])
+runtime, port, *others = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
 http: Any = importlib.import_module(f"anywire.{runtime}.http")
 BASE = f"http://127.0.0.1:{port}"
 
@@ -32,7 +37,7 @@ async def received(stream: Any) -> str:
     data = b""
     while piece := await settle(stream.receive()):
         data += piece
-    stream.close()
+    await settle(stream.close())
     return bytes(data).decode()
 
 
@@ -103,16 +108,126 @@ async def main() -> None:
     sys.stdout.write(json.dumps(seen))
 
 
+async def pause(seconds: float) -> None:
+    await settle(importlib.import_module("time" if runtime == "sync" else runtime).sleep(seconds))
+
+
+async def failing(path: str, agent: Any) -> list[Any]:
+    """What the error tells."""
+    try:
+        await fetched(path, agent)
+    except ConnectionError as error:
+        failed: Any = error
+        return [failed.code, bytes(getattr(failed, "partial", b"")).decode(), failed.response_started]
+    return []
+
+
+async def behind() -> None:
+    """All that is asked of a client before nginx and HAProxy."""
+    seen: dict[str, Any] = {}
+    short, tls, authority = *map(int, others[:2]), others[2]
+
+    async def sized(path: str, **options: Any) -> list[int]:
+        req = http.request(BASE + path, agent=agent, **options)
+        await settle(req.end())
+        res = await settle(req.response())
+        size = 0
+        while piece := await settle(res.read(65536)):
+            size += len(piece)
+        return [res.status_code, size]
+
+    agent = http.Agent(keep_alive=True, max_sockets=1)
+    texts = [(await fetched(f"/number/{number}", agent))[0].status_code for number in range(40)]
+    seen["many"] = texts == [200] * 40
+    seen["sockets"] = agent.total_stats().created
+    agent.destroy()
+
+    agent = http.Agent(keep_alive=True)
+    closed = 0
+    for number in range(150):  # around the moment in which the server closes
+        req = http.get(f"http://127.0.0.1:{short}/number/{number}", agent=agent)
+        res = await settle(req.response())
+        await settle(res.read())
+        closed += not req.reused_socket
+        await pause(0.016 + number % 9 / 1000)
+    seen["idle"] = [res.status_code, 0 < closed < 150]
+
+    await sized("/big")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seen["down"] = await sized("/big")
+    req = http.request(BASE + "/upload", method="PUT", agent=agent)
+    for _ in range(1024):
+        await settle(req.write(bytes(65536)))
+    await settle(req.end())
+    res = await settle(req.response())
+    seen["up"] = [res.status_code, json.loads(await settle(res.read()))["body"]]
+    seen["grew"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 > 16
+
+    res, text = await fetched("/trailers", agent)
+    seen["trailers"] = [res.status_code, text, res.trailers]
+
+    told: list[Any] = []
+    req = http.request(BASE + "/upload", method="POST", agent=agent, headers={"Expect": "100-continue"})
+    req.on("continue", lambda: told.append(True))
+    await settle(req.end(b"hello"))
+    res = await settle(req.response())
+    seen["continue"] = [told, res.status_code, json.loads(await settle(res.read()))["body"]]
+
+    hints: list[int] = []
+    req = http.get(BASE + "/hints", agent=agent)
+    req.on("information", lambda info: hints.append(info.status_code))
+    res = await settle(req.response())
+    await settle(res.read())
+    seen["hints"] = [hints, res.status_code]
+
+    for headers in ({}, {"Expect": "100-continue"}):
+        req = http.request(BASE + "/small", method="POST", agent=agent, headers={"Content-Length": 1 << 26, **headers})
+        try:
+            for _ in range(1024):
+                await settle(req.write(bytes(65536)))
+        except ConnectionError:
+            pass  # told to stop; the answer is there
+        res = await settle(req.response())
+        await settle(res.read())
+        seen.setdefault("small", []).append(res.status_code)
+        req.destroy()
+
+    seen["head"] = await sized("/number/1", method="HEAD")
+    seen["none"] = await sized("/none")
+    seen["same"] = await sized("/same", headers={"If-None-Match": "*"})
+    seen["pages"] = [(await sized(path))[0] for path in ("/dead", "/away", "/number/2")]
+    seen["gone"] = await failing("/gone", agent)
+    seen["broken"] = await failing("/broken", agent)
+
+    where = {"method": "CONNECT", "path": "h.example:80", "headers": {"Host": "h.example:80"}}
+    res, stream, head = await settle(http.request(BASE, agent=agent, **where).upgraded())
+    seen["connect"] = [res.status_code, (head.decode() + await received(stream))[-12:]]
+
+    https: Any = importlib.import_module(f"anywire.{runtime}.https")
+    secure = https.Agent(keep_alive=True, ca=Path(authority).read_bytes())
+    for _ in range(3):
+        req = https.request(f"https://localhost:{tls}/upload", method="PUT", agent=secure, family=4)
+        await settle(req.end(bytes(1 << 20)))
+        res = await settle(req.response())
+        seen.setdefault("secure", []).append([res.status_code, json.loads(await settle(res.read()))["body"]])
+    seen["reused"] = req.reused_socket
+
+    agent.destroy()
+    secure.destroy()
+    sys.stdout.write(json.dumps(seen))
+
+
+what = behind if others else main
 if runtime == "trio":
     import trio
 
-    trio.run(main)
+    trio.run(what)
 elif runtime == "asyncio":
     import asyncio
 
-    asyncio.run(main())
+    asyncio.run(what())
 else:
     try:
-        main().send(None)
+        what().send(None)
     except StopIteration:
         pass

@@ -2,7 +2,7 @@
 
 Each request becomes one line of JSON on standard output, and the same line is its answer. ``/refuse`` is answered with
 413 before the body is read, ``/trailers`` has a trailer section, ``/hints`` a 103 before the answer, ``/broken`` ends
-in the middle. CONNECT opens a tunnel in which a greeting comes, and no more.
+in the middle, ``/big`` is answered with 64 MiB. CONNECT opens a tunnel in which a greeting comes, and no more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ runtime, port = sys.argv[1], int(sys.argv[2])
 http: Any = importlib.import_module(f"anywire.{runtime}.http")
 connections: dict[int, int] = {}
 KEPT = 65536
+PIECE = bytes(65536)
 
 
 class Body:
@@ -61,6 +62,11 @@ async def awaiting(req: Any, res: Any) -> None:
         await res.write(b"half")
         res.destroy()
         return
+    if req.url == "/big":
+        for _ in range(1024):
+            await res.write(PIECE)
+        await res.end()
+        return
     await res.end(line_of(req, body.length, body.start))
 
 
@@ -93,6 +99,11 @@ def blocking(req: Any, res: Any) -> None:
         res.write_head(200, {"Content-Length": 100_000})
         res.write(b"half")
         res.destroy()
+        return
+    if req.url == "/big":
+        for _ in range(1024):
+            res.write(PIECE)
+        res.end()
         return
     res.end(line_of(req, body.length, body.start))
 
