@@ -1,4 +1,7 @@
-"""nginx and HAProxy behind a client on every runtime; what they do not answer themselves, a server of the same runtime does."""
+"""nginx and HAProxy behind a client on every runtime.
+
+What they do not answer themselves, a server of the same runtime does.
+"""
 
 from __future__ import annotations
 

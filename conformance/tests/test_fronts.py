@@ -7,6 +7,7 @@ not what the front forwards but that both see the same requests in it.
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -70,6 +71,19 @@ def test_heads_and_refusals(pair: tuple[int, Recorder]) -> None:
     assert exchange(port, "POST", "/refuse", b"x" * 100_000) == (413, b"too much\n")
     assert exchange(port, "GET", "/trailers") == (200, b"with trailers\n")
     assert exchange(port, "GET", "/")[0] == 200
+
+
+def test_health(pair: tuple[int, Recorder], request: pytest.FixtureRequest) -> None:
+    """HAProxy asks, nginx learns from what fails; what a dead server cannot have goes to the other."""
+    port, back = pair
+    assert [exchange(port, "GET", f"/two/{number}")[0] for number in range(10)] == [200] * 10
+    if "haproxy" in request.node.name:
+        due = time.monotonic() + 20
+        while not (checks := [each for each in back.checks() if each["host"] == "health.example"]):
+            assert time.monotonic() < due
+            time.sleep(0.02)  # it asks on its own
+        assert (checks[0]["method"], checks[0]["body"]) == ("GET", 0)
+        assert exchange(port, "GET", "/after")[0] == 200  # and is content with the answer
 
 
 # Who half-closes is not answered by nginx, so the answers tell nothing then.

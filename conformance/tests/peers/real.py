@@ -29,12 +29,14 @@ http {{
   access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; keepalive_requests 7;
   upstream back {{ server 127.0.0.1:{back}; keepalive 4; }}
+  upstream two {{ server 127.0.0.1:{dead} max_fails=1 fail_timeout=60s; server 127.0.0.1:{back}; }}
   server {{
     listen 127.0.0.1:{port};
     client_max_body_size 8m;
     proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
     location / {{ proxy_pass http://back; }}
     location /unbuffered {{ proxy_request_buffering off; proxy_buffering off; proxy_pass http://back; }}
+    location /two {{ proxy_pass http://two; }}
     location = /own {{ return 200 "nginx\\n"; }}
   }}
 }}
@@ -51,7 +53,13 @@ defaults
 frontend all
   bind 127.0.0.1:{port}
   http-request return status 200 content-type text/plain string "haproxy" if {{ path /own }}
+  use_backend two if {{ path_beg /two }}
   default_backend back
+backend two
+  option redispatch
+  option httpchk GET /health
+  server dead 127.0.0.1:{dead} check inter 200ms
+  server one 127.0.0.1:{back} check inter 200ms
 backend back
   option httpchk GET /health
   http-check send hdr Host health.example
@@ -74,13 +82,15 @@ def tool(name: str) -> str:
 
 
 @contextlib.contextmanager
-def child(command: list[str], port: int, stdout: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[None]:
-    """Run a server until the end of the block."""
+def child(command: list[str], where: int | Path, stdout: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[None]:
+    """Run a server, at a port or a Unix socket, until the end of the block."""
+    family, address = (socket.AF_INET, ("127.0.0.1", where)) if isinstance(where, int) else (socket.AF_UNIX, str(where))
     with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         try:
             while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+                with contextlib.suppress(OSError), socket.socket(family) as sock:
+                    sock.connect(address)
                     break
                 if process.poll() is not None:
                     raise RuntimeError(f"{command[0]} ended: {process.stderr.read().decode(errors='replace')}")
@@ -93,7 +103,7 @@ def child(command: list[str], port: int, stdout: IO[bytes] | int = subprocess.DE
 
 
 class Recorder:
-    """An anywire server that records."""
+    """An anywire server that records. At a Unix socket its port is 0."""
 
     def __init__(self, port: int, log: Path) -> None:
         self.port = port
@@ -101,17 +111,24 @@ class Recorder:
 
     def seen(self) -> list[dict[str, object]]:
         """What it saw, but for health checks."""
-        found = [json.loads(line) for line in self._log.read_text().splitlines()]
-        return [each for each in found if each["url"] != "/health"]
+        return [each for each in self._all() if each["url"] != "/health"]
+
+    def checks(self) -> list[dict[str, object]]:
+        """The health checks that it saw."""
+        return [each for each in self._all() if each["url"] == "/health"]
+
+    def _all(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
 
 
 @contextlib.contextmanager
-def recorder(runtime: str, folder: Path) -> Iterator[Recorder]:
-    """An anywire server on `runtime`."""
-    port = free_port()
+def recorder(runtime: str, folder: Path, path: Path | None = None, **options: object) -> Iterator[Recorder]:
+    """An anywire server on `runtime`; with options it speaks TLS."""
+    where = path or free_port()
     log = folder / "seen"
-    with log.open("wb") as file, child([sys.executable, str(HERE / "recorder.py"), runtime, str(port)], port, file):
-        yield Recorder(port, log)
+    command = [sys.executable, str(HERE / "recorder.py"), runtime, str(where)]
+    with log.open("wb") as file, child([*command, json.dumps(options)] if options else command, where, file):
+        yield Recorder(where if isinstance(where, int) else 0, log)
 
 
 @contextlib.contextmanager
@@ -120,7 +137,9 @@ def front(kind: str, back: int, folder: Path) -> Iterator[int]:
     program = tool(kind)
     port = free_port()
     config = folder / f"{kind}.cfg"
-    config.write_text((NGINX if kind == "nginx" else HAPROXY).format(port=port, back=back, folder=folder))
+    config.write_text(
+        (NGINX if kind == "nginx" else HAPROXY).format(port=port, back=back, folder=folder, dead=free_port())
+    )
     arguments = ["-c", str(config), "-p", str(folder)] if kind == "nginx" else ["-db", "-f", str(config)]
     with child([program, *arguments], port):
         yield port

@@ -1,4 +1,4 @@
-"""A server that says what it saw: ``recorder.py RUNTIME PORT``.
+"""A server that says what it saw: ``recorder.py RUNTIME PORT``, or the path of a Unix socket; then options in JSON.
 
 Each request becomes one line of JSON on standard output, and the same line is its answer. ``/refuse`` is answered with
 413 before the body is read, ``/trailers`` has a trailer section, ``/hints`` a 103 before the answer, ``/broken`` ends
@@ -12,8 +12,10 @@ import json
 import sys
 from typing import Any
 
-runtime, port = sys.argv[1], int(sys.argv[2])
-http: Any = importlib.import_module(f"anywire.{runtime}.http")
+runtime, where = sys.argv[1:3]
+options = json.loads(sys.argv[3]) if sys.argv[3:] else {}
+http: Any = importlib.import_module(f"anywire.{runtime}.{'https' if options else 'http'}")
+place: dict[str, Any] = {"port": int(where), "host": "127.0.0.1"} if where.isdigit() else {"path": where}
 connections: dict[int, int] = {}
 KEPT = 65536
 PIECE = bytes(65536)
@@ -118,10 +120,10 @@ def blocking_tunnel(req: Any, stream: Any, head: bytes) -> None:
 
 
 async def serve() -> None:
-    async with http.create_server(awaiting) as server:
+    async with http.create_server(awaiting, **options) as server:
         server.on("connect", tunnel)
         server.grace = 0.1
-        await server.listen(port, "127.0.0.1")
+        await server.listen(**place)
         await server.serve_forever()
 
 
@@ -134,8 +136,8 @@ elif runtime == "asyncio":
 
     asyncio.run(serve())
 else:
-    with http.create_server(blocking) as server:
+    with http.create_server(blocking, **options) as server:
         server.on("connect", blocking_tunnel)
         server.grace = 0.1
-        server.listen(port, "127.0.0.1")
+        server.listen(**place)
         server.serve_forever()
