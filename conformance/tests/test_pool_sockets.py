@@ -288,6 +288,7 @@ def test_callbacks_see_the_context_of_their_request(name: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # of Python 3.12: our peers are threads
 @every_backend
 def test_a_forked_child_gets_sockets_of_its_own(name: str) -> None:
     """ASK-10: and the parent's serve the parent on."""

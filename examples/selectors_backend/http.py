@@ -22,6 +22,6 @@ max_header_size: int
 
 configure(os.environ)
 _api = Api(current_runtime, time.time)
-install(__name__, _api)
+install(__name__, _api, os)
 
 request, get, create_server, set_global_agent = _api.request, _api.get, _api.create_server, _api.set_global_agent
