@@ -186,13 +186,11 @@ class Server(_server.Server):
                 self._runtime().report("A listener raised while its server was closed", error)
                 self._destroy(connection)
 
-    def _hurry(self, grace: float) -> float:
-        """Let idle connections go soon. Returns when the grace is over."""
+    def _hurry(self, grace: float) -> None:
+        """Let idle connections go soon."""
         self.idle_grace = min(IDLE_GRACE, grace / 2)
         for connection in list(self.connections):
             connection.hurry()
-        now: float = self._runtime().now()
-        return now + grace
 
     @contextmanager
     def _closing(self) -> Iterator[Any]:

@@ -104,15 +104,17 @@ class Server(_server.Server):
                 (idle connections then end with ``keep_alive_timeout``, as in Node).
             callback: a one-time ``close`` listener; gets an error if the server was not running.
         """
+        start = self._runtime().now()
         if self._begin_close(callback):
             if grace is not None:
-                await self._drain(grace)
+                self._hurry(grace)
+                await self._drain(start + grace)
             await self._gone(FOREVER)
         return self
 
-    async def _drain(self, grace: float) -> None:
+    async def _drain(self, due: float) -> None:
         try:
-            await self._gone(self._hurry(grace))
+            await self._gone(due)
         finally:
             self._end_all()
 

@@ -110,17 +110,19 @@ class Server(_server.Server):
             callback: a one-time ``close`` listener; gets an error if the server was not running.
         """
         listener: Any = self._listener
+        start = self._runtime().now()
         if self._begin_close(callback):
             if grace is not None:
-                self._drain(grace)
+                self._hurry(grace)
+                self._drain(start + grace)
             self._gone(FOREVER)
             if listener is not None:
                 listener.finish()
         return self
 
-    def _drain(self, grace: float) -> None:
+    def _drain(self, due: float) -> None:
         try:
-            self._gone(self._hurry(grace))
+            self._gone(due)
         finally:
             self._end_all()
 
