@@ -22,21 +22,25 @@ def binary(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    with recorder(request.param, tmp_path_factory.mktemp(request.param)) as made:
+    with recorder(request.param, tmp_path_factory.mktemp(request.param), upgrades=True) as made:
         yield made
 
 
 def test_the_client_of_node(server: Recorder, binary: str) -> None:
     command = [binary, str(HERE / "node_client.js"), str(server.port)]
     text = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode()
-    many, reused, trailers, hints, expected, put, head = map(json.loads, text.splitlines())
+    many, reused, trailers, hints, expected, put, head, *rest = map(json.loads, text.splitlines())
     assert many == {"many": [200] * 40, "right": True}
-    assert reused["plain"] is True
+    assert reused == {"connections": 4, "plain": True}
     assert trailers["trailers"] == {"x-sum": "42"} and trailers["text"] == "with trailers\n"
     assert hints["informed"] == [103] and hints["status"] == 200
     assert expected["continued"] is True and '"body": 5' in expected["text"]
     assert put["complete"] is True and '"body": 1048576' in put["text"]
     assert (head["status"], head["text"]) == (200, "")
+    sockets, tunnel, upgrade, pipelined = rest
+    assert (tunnel, upgrade) == ([200, "hello tunnel"], [101, "echo: hi"])
+    assert pipelined == ["/one", "/two", "/three", "/four"]
+    assert sockets == 4
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

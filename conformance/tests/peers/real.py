@@ -122,12 +122,15 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def recorder(runtime: str, folder: Path, path: Path | None = None, **options: object) -> Iterator[Recorder]:
+def recorder(
+    runtime: str, folder: Path, path: Path | None = None, *, upgrades: bool = False, **options: object
+) -> Iterator[Recorder]:
     """An anywire server on `runtime`; with options it speaks TLS."""
     where = path or free_port()
     log = folder / "seen"
     command = [sys.executable, str(HERE / "recorder.py"), runtime, str(where)]
-    with log.open("wb") as file, child([*command, json.dumps(options)] if options else command, where, file):
+    command += ["upgrades"] if upgrades else [json.dumps(options)]
+    with log.open("wb") as file, child(command, where, file):
         yield Recorder(where if isinstance(where, int) else 0, log)
 
 

@@ -1,4 +1,5 @@
-"""A server that says what it saw: ``recorder.py RUNTIME PORT``, or the path of a Unix socket; then options in JSON.
+"""A server that says what it saw: ``recorder.py RUNTIME PORT``, or the path of a Unix socket; then options in JSON,
+which make it speak TLS, or ``upgrades``: then it echoes one packet to each who upgrades.
 
 Each request becomes one line of JSON on standard output, and the same line is its answer. ``/refuse`` is answered with
 413 before the body is read, ``/trailers`` has a trailer section, ``/hints`` a 103 before the answer, ``/broken`` ends
@@ -13,7 +14,9 @@ import sys
 from typing import Any
 
 runtime, where = sys.argv[1:3]
-options = json.loads(sys.argv[3]) if sys.argv[3:] else {}
+more = sys.argv[3] if sys.argv[3:] else "{}"
+upgrades = more == "upgrades"
+options = {} if upgrades else json.loads(more)
 http: Any = importlib.import_module(f"anywire.{runtime}.{'https' if options else 'http'}")
 place: dict[str, Any] = {"port": int(where), "host": "127.0.0.1"} if where.isdigit() else {"path": where}
 connections: dict[int, int] = {}
@@ -81,6 +84,21 @@ async def tunnel(req: Any, stream: Any, head: bytes) -> None:
             pass
 
 
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+
+
+async def echo(req: Any, stream: Any, head: bytes) -> None:
+    async with stream:
+        await stream.send(SWITCHED)
+        await stream.send(b"echo: " + (head or await stream.receive()))
+
+
+def blocking_echo(req: Any, stream: Any, head: bytes) -> None:
+    with stream:
+        stream.send(SWITCHED)
+        stream.send(b"echo: " + (head or stream.receive()))
+
+
 def blocking(req: Any, res: Any) -> None:
     if req.url == "/refuse":
         res.write_head(413)
@@ -122,6 +140,8 @@ def blocking_tunnel(req: Any, stream: Any, head: bytes) -> None:
 async def serve() -> None:
     async with http.create_server(awaiting, **options) as server:
         server.on("connect", tunnel)
+        if upgrades:
+            server.on("upgrade", echo)
         server.grace = 0.1
         await server.listen(**place)
         await server.serve_forever()
@@ -138,6 +158,8 @@ elif runtime == "asyncio":
 else:
     with http.create_server(blocking, **options) as server:
         server.on("connect", blocking_tunnel)
+        if upgrades:
+            server.on("upgrade", blocking_echo)
         server.grace = 0.1
         server.listen(**place)
         server.serve_forever()
