@@ -77,6 +77,49 @@ def test_writing_says_false_exactly_above_the_mark(name: str) -> None:
             over.set()
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is asked of Linux")
+@every_backend
+def test_a_slow_client_takes_little_memory(name: str) -> None:
+    """ASK-24: 300 that have sent half a head, both ends of their sockets in one process: 32 KiB each at most."""
+    assert int(child("-c", SLOW, name)) <= 32 * 1024
+
+
+SLOW = """
+import resource, socket, sys
+from pathlib import Path
+from anywire.conformance.backends import resolve, settle
+backend = resolve(sys.argv[1])
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+async def scenario():
+    server = backend.http.create_server(lambda req, res: res.end_nowait("ok"))
+    await settle(server.listen(0, "127.0.0.1"))
+
+    async def connect(count):
+        made = [socket.create_connection(server.address()) for _ in range(count)]
+        for sock in made:
+            sock.sendall(b"GET / HTTP/1.1\\r\\nHost: h\\r\\nX: ")
+        # Who comes behind them is answered when they have been read.
+        req = backend.http.get(f"http://127.0.0.1:{server.address()[1]}/", agent=False)
+        await settle((await settle(req.response())).read())
+        return made
+
+    first = await connect(50)
+    before = resident()
+    more = await connect(300)
+    after = resident()
+    assert server.get_connections() >= 350
+    for sock in first + more:
+        sock.close()
+    await settle(server.close(0.0))
+    print(max(0, after - before) // 300)
+
+backend.run(scenario)
+"""
+
+
 # ---------------------------------------------------------------- ends
 
 
@@ -133,6 +176,38 @@ def test_a_deadline_is_exact(name: str) -> None:
         while not late or (late[-1] > 0.05 and len(late) < 5):
             late.append(run(name, scenario))
     assert -0.001 < late[-1] <= 0.05, late
+
+
+@every_backend
+def test_a_server_stays_longer_than_it_said(name: str) -> None:
+    """ASK-25: it announces a second, and leaves no earlier."""
+
+    async def scenario(backend: Backend) -> float:
+        server = backend.http.create_server(
+            backend.hook(lambda req, res: settle(res.end("ok"))), keep_alive_hint=True, keep_alive_timeout=1.0
+        )
+        await settle(server.listen(0, "127.0.0.1"))
+        gone = backend.flag()
+        times: list[float] = []
+
+        def client() -> None:
+            with socket.create_connection(server.address(), 20.0) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                got = b""
+                while not got.endswith(b"ok"):
+                    got += sock.recv(4096)
+                times.append(time.monotonic())
+                assert b"\r\nKeep-Alive: timeout=1\r\n" in got
+                assert sock.recv(4096) == b""
+                times.append(time.monotonic())
+            gone.set()
+
+        threading.Thread(target=client, daemon=True).start()
+        await settle(gone.wait())
+        await settle(server.close(0.0))
+        return times[1] - times[0]
+
+    assert run(name, scenario) > 1.0
 
 
 # ---------------------------------------------------------------- sockets
