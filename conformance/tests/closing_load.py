@@ -292,7 +292,7 @@ def late(clients: Clients) -> None:
         clients.told(sock)
         clients.begun()
         assert clients.closing.wait(PATIENCE)
-        time.sleep(random.random() * 0.3)
+        time.sleep(random.random() * 0.1)
         assert clients.told(sock), "the server forgot to say that it was the last"
         clients.count("late requests answered")
 
