@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from typing import Any
 
 import pytest
@@ -307,3 +309,50 @@ async def test_connection_counts_stay_true() -> None:
                     await wire.message()
                     (wire.reset if how == "client reset" else wire.close)()
         await until(lambda: server.get_connections() == 0)
+
+
+@pytest.mark.parametrize("how", ["destroyed", "cancelled", "no transport"])
+async def test_a_connection_that_ends_before_asyncio_has_its_transport(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ASK-46: nothing is left of it, and the server does not wait for it."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    loop = asyncio.get_running_loop()
+    reported: list[Any] = []
+    loop.set_exception_handler(lambda loop, context: reported.append(context.get("exception")))
+
+    async def fails(*args: object, **keywords: object) -> None:
+        raise OSError("no room")
+
+    with theirs:
+        async with serving(hello) as server:
+            if how == "no transport":
+                monkeypatch.setattr(type(loop), "connect_accepted_socket", fails)
+            server.emit("connection", ours)
+            (connection,) = server.connections
+            if how == "destroyed":
+                server.close_all_connections()
+            elif how == "cancelled":
+                assert connection.cancel is not None
+                connection.cancel()
+            await until(lambda: not server.connections)
+            assert await loop.sock_recv(theirs, 1) == b""
+            await server.close(grace=3600)
+    assert ours.fileno() == -1
+    del connection
+    gc.collect()
+    assert [str(error) for error in reported] == (["no room"] if how == "no transport" else [])
+
+
+async def test_a_connection_that_is_dropped_has_no_transport() -> None:
+    """SRV-46, SRV-L7: and still it is known whose it was."""
+    dropped: list[Any] = []
+    async with serving(hello, max_connections=1) as server, dial(port_of(server)) as wire:
+        await wire.send(GET)
+        await wire.message()
+        server.on("drop", dropped.append)
+        async with dial(port_of(server)) as second:
+            assert await second.gone() == b""
+    assert dropped[0].local_port > 0
+    assert dropped[0].remote_address == "127.0.0.1"
