@@ -225,7 +225,7 @@ def test_limit_on_connecting(certificates: Certificates) -> None:
     with peer(silent) as made, https.Agent(ca=certificates.ca) as agent:
         with pytest.raises(TimedOut) as caught:
             https.get(f"https://localhost:{made.port}/", agent=agent, connect_timeout=0.05).response()
-        assert caught.value.phase == "connect"
+        assert caught.value.phase == "tls"
         assert counts(agent) == (0, 0, 0, 0)
 
 
