@@ -56,6 +56,18 @@ def test_a_reader_that_takes_nothing_of_an_ended_response_is_given_up_SEC_28() -
     assert server.pump.over
 
 
+@pytest.mark.parametrize("behind", [b"G", get("/"), b"\0"], ids=["half a head", "a request", "nonsense"])
+def test_nor_is_it_waited_for_when_more_has_arrived_behind_its_request_SEC_28(behind: bytes) -> None:
+    # What waits unparsed is served when the answer before it is out, and keeps the connection until then; not for ever.
+    server = Serving(big, keep_alive_timeout=5)
+    server.pump.room = 10
+    server.feed(get("/"), behind)
+    server.advance(59)
+    assert not server.pump.over
+    server.advance(11)
+    assert server.pump.over
+
+
 def test_the_idle_timeout_still_ends_a_reader_that_takes_nothing_SRV_47() -> None:
     server = Serving(big, timeout=2, keep_alive_timeout=0)
     server.pump.room = 10

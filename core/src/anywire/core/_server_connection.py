@@ -497,10 +497,12 @@ class ServerConnection(Connection):
         elif self.server.idle_grace and phase in _IDLE and not self._parser.started:
             self._retire(now)
         elif phase == _KEEP_ALIVE:
-            # Bytes that wait unparsed are a request that came in time: it will be served.
-            if not self._parser.started:
+            # Bytes that wait unparsed are a request that came in time: it will be served, if the answer before it is
+            # read (SEC-28).
+            serving = self._parser.started and not self.pump.unsent
+            if not serving:
                 self._idle_struck()
-            if self._parser.started or not self.server.timed_out(self):
+            if serving or not self.server.timed_out(self):
                 self._since = FOREVER
         elif phase in (_DRAIN, _LINGER):
             self._lost = True

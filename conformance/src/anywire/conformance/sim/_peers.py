@@ -34,6 +34,7 @@ class Wire:
         self._raw = RawStream(pump, max_buffered=1)
         self._buffer = b""
         self.number = pump.number
+        self.name = pump.info("sockname")
         pump.feed = self._raw
 
     async def receive(self) -> bytes:
