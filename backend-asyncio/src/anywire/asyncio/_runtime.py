@@ -153,7 +153,8 @@ class Runtime(Resolver):
 
     async def _serve(self, server: Server, connection: ServerConnection, pump: Pump, sock: socket.socket) -> None:
         await self.loop.connect_accepted_socket(lambda: pump, sock)
-        await server.serve(connection)
+        # In a task of its own: here each of its wake-ups would have to come through us.
+        connection.cancel = self.spawn(server.serve(connection))
 
     def _over(self, server: Server, connection: ServerConnection, pump: Pump, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
