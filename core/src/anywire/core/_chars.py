@@ -23,6 +23,7 @@ __all__ = [
     "check_method",
     "check_target",
     "field_text",
+    "safe_target",
     "safe_text",
     "validate_header_name",
     "validate_header_value",
@@ -118,8 +119,9 @@ def field_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None or isinstance(value, (bytes, bytearray, memoryview, list, tuple, dict, set, frozenset)):
+        what = '"None"' if value is None else f"of type {type(value).__name__}"  # not what it is: it may be a secret
         raise ArgumentValueError(
-            f'Invalid value "{safe_text(value)}" for header "{safe_text(name)}"', code="ERR_HTTP_INVALID_HEADER_VALUE"
+            f'Invalid value {what} for header "{safe_text(name)}"', code="ERR_HTTP_INVALID_HEADER_VALUE"
         )
     try:
         return str.__str__(str(value))
@@ -142,3 +144,9 @@ def safe_text(value: object) -> str:
     except ValueError:  # an int of more digits than Python converts
         text = type(value).__name__
     return text[:64].encode("unicode_escape").decode("ascii")
+
+
+def safe_target(target: str) -> str:
+    """A target made safe to stand in a message or a log line: no query, for that may hold credentials (SEC-45)."""
+    path, mark, _ = target.partition("?")
+    return path[:200].encode("unicode_escape").decode("ascii") + ("?***" if mark else "")

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ._chars import safe_target
 from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, ParseError, TruncatedError, os_error
 from ._failure import where
@@ -251,7 +252,9 @@ class Connection:
         message = self.message
         if message is None:
             return ""
-        return f": {where(message.req)}" if message.req is not None else f": {message.method} {message.url:.200}"
+        return (
+            f": {where(message.req)}" if message.req is not None else f": {message.method} {safe_target(message.url)}"
+        )
 
     # ---------------------------------------------------------------- the end
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Final
 
+from ._chars import safe_target
 from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, TimedOut, TruncatedError, nameless
 from ._lease import DONE, OPEN
 
@@ -107,7 +108,7 @@ def where(request: ClientRequest) -> str:
     """Method and URL, for messages: ``GET http://localhost:80/``. The target may be ``*``, or that of a CONNECT."""
     path = request._path
     space = "" if path.startswith("/") else " "
-    return f"{request._method} {origin(request)}{space}{path:.200}"
+    return f"{request._method} {origin(request)}{space}{safe_target(path)}"
 
 
 def timed_out(request: ClientRequest, option: str, limit: float | None, phase: str) -> TimedOut:

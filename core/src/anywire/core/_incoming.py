@@ -15,6 +15,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, Final
 
+from ._chars import safe_target
 from ._checks import check_error, check_timeout, wrong_type
 from ._emitter import Emitter
 from ._errors import AnywireError, ArgumentValueError
@@ -110,7 +111,9 @@ class IncomingMessage(Emitter):
         self.req: Any = None
 
     def __repr__(self) -> str:
-        what = f"{self.status_code} {self.status_message}" if self._flags & IS_RESPONSE else f"{self.method} {self.url}"
+        what = f"{self.status_code} {self.status_message}"
+        if not self._flags & IS_RESPONSE:
+            what = f"{self.method} {safe_target(self.url)}"
         state = "aborted" if self.aborted else "complete" if self.complete else "receiving"
         return f"<{type(self).__name__} {what!r} {state}>"
 

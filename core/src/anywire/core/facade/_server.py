@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _server
+from .._chars import safe_target
 from .._emitter import Emitter
 from .._errors import AnywireError, ArgumentTypeError, ConnectionLost, StateError, listen_error
 from .._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
@@ -358,8 +359,7 @@ class Server(_server.Server):
         """A listener raised (SRV-10)."""
         # What the peer did, a handler may let pass through; anything else somebody should hear of.
         if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):
-            path = request.url.partition("?")[0]  # a query may hold credentials, and this goes into logs (SEC-45)
-            self._runtime().report(f"Error in a handler for {request.method} {path!r}", error)
+            self._runtime().report(f"Error in a handler for {request.method} {safe_target(request.url)}", error)
         if connection.switched:
             self.socket_for(connection).destroy()
         else:
