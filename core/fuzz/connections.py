@@ -177,6 +177,8 @@ class ServerRun:
             ]
             outside[number]()
         elif number < 12:
+            if serving.connection.switched:
+                return  # its pump asks somebody else
             due = serving.clock.now + (0.0, 0.5, 3.0, 20.0)[number - 8]
             strike(serving.connection, pump, serving.clock, due, serving.run)
         elif requests:
@@ -245,7 +247,7 @@ class ServerRun:
         assert all(isinstance(error, (Deliberate, AnywireError)) for error in serving.reported), serving.reported
         assert all(isinstance(error, AnywireError) for error in self.errors)
         bounded(connection, self.longest)
-        if not serving.pump.closed:
+        if not (serving.pump.closed or connection.switched):
             connection.handle_deadline(serving.clock.now)
             serving.run()
             due = connection.next_deadline(serving.clock.now)

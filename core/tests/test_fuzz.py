@@ -20,7 +20,7 @@ from ..fuzz import corpus, programs
 from ..fuzz.mutating import mutations
 from ..fuzz.targets import TARGETS
 
-MUTATIONS = {"requests": 1500, "responses": 1500, "server": 1000, "client": 600, "exchanges": 1500}
+MUTATIONS = {"requests": 1500, "responses": 1500, "server": 600, "client": 300, "exchanges": 1500}
 
 
 @pytest.mark.parametrize("target", TARGETS)
