@@ -1,6 +1,7 @@
 """Sockets that the server closes around the moment of their reuse (ASK-1).
 
-A few hundred GETs on each backend here; ``ANYWIRE_GETS=10000 pytest -s conformance/tests/test_pool_reuse.py`` for more.
+A few hundred GETs on each backend here. More, and how many would have failed without replay:
+``ANYWIRE_GETS=10000 pytest -s -o faulthandler_timeout=3000 conformance/tests/test_pool_reuse.py``.
 """
 
 from __future__ import annotations
