@@ -1,4 +1,6 @@
-"""Pairs: nginx and HAProxy before a server on every runtime, and what two parsers in a row may disagree about.
+"""Pairs: nginx and HAProxy before a server on every runtime, and ours on every runtime before Node's.
+
+They are sent what two parsers in a row may disagree about.
 
 The front gives each request that it forwards a number. A tap between the two knows the bytes that it forwarded, its
 log what it took them for, and the server says what it saw. What must come of it: on each connection the server sees
@@ -8,8 +10,11 @@ refuses one; and none without a number, which would be one that the front never 
 
 from __future__ import annotations
 
+import json
 import re
 import socket
+import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,8 +24,8 @@ import pytest
 
 from .peers.ambiguous import AFTER, ambiguous
 from .peers.logging_fronts import KINDS, Forwarded, logging_front, read_log
-from .peers.real import RUNTIMES, recorder
-from .peers.tap import tap
+from .peers.real import HERE, RUNTIMES, child, free_port, node, recorder
+from .peers.tap import Tap, tap
 
 NUMBER = re.compile(rb"\r\n(?i:x-front-id): ([-0-9A-Fa-f]+)(?=\r\n)")
 
@@ -66,17 +71,47 @@ def pairs(kind: str, folder: Path) -> dict[str, Seen]:
                 job.result()
     found = {}
     for runtime, server in servers.items():
-        by_connection: dict[int, list[dict[str, object]]] = {}
-        for each in server.seen():
-            by_connection.setdefault(int(str(each.get("from", 0))), []).append(each)
-        wires = {port: [n.decode() for n in NUMBER.findall(sent)] for port, sent in taps[runtime].sent.items()}
-        found[runtime] = Seen(read_log(kind, runtime, folder), wires, by_connection)
+        found[runtime] = Seen(read_log(kind, runtime, folder), *on_connections(server.seen(), taps[runtime]))
     return found
 
 
-@pytest.fixture(scope="module", params=KINDS)
+def pairs_of_ours(folder: Path) -> dict[str, Seen]:
+    """Send all to a front of ours on each runtime, before Node."""
+    binary = node("any")
+    found = {}
+    for runtime in RUNTIMES:
+        log, seen = folder / f"{runtime}.front", folder / f"{runtime}.back"
+        port, back = free_port(), free_port()
+        with ExitStack() as stack:
+            server = [binary, str(HERE / "node_recorder.js"), str(back)]
+            stack.enter_context(child(server, back, stack.enter_context(seen.open("wb"))))
+            wire = stack.enter_context(tap(back))
+            front = [sys.executable, str(HERE / "our_front.py"), runtime, str(port), str(wire.port)]
+            stack.enter_context(child(front, port, stack.enter_context(log.open("wb"))))
+            with ThreadPoolExecutor(24) as pool:
+                for job in [pool.submit(send, port, data) for _, data in ambiguous()]:
+                    job.result()
+        meant = {}
+        for each in map(json.loads, log.read_text().splitlines()):
+            meant[each["id"]] = Forwarded(each["method"], each["url"], each["body"].encode("latin-1"), each["status"])
+        found[runtime] = Seen(meant, *on_connections(map(json.loads, seen.read_text().splitlines()), wire))
+    return found
+
+
+def on_connections(
+    seen: Iterable[dict[str, object]], wire: Tap
+) -> tuple[dict[int, list[str]], dict[int, list[dict[str, object]]]]:
+    """What the tap and the server saw, by connection."""
+    by_connection: dict[int, list[dict[str, object]]] = {}
+    for each in seen:
+        by_connection.setdefault(int(str(each.get("from", 0))), []).append(each)
+    return {port: [n.decode() for n in NUMBER.findall(sent)] for port, sent in wire.sent.items()}, by_connection
+
+
+@pytest.fixture(scope="module", params=[*KINDS, "anywire"])
 def all_pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    return pairs(request.param, tmp_path_factory.mktemp("pairs"))
+    folder = tmp_path_factory.mktemp("pairs")
+    return pairs_of_ours(folder) if request.param == "anywire" else pairs(request.param, folder)
 
 
 @pytest.fixture(params=RUNTIMES)
