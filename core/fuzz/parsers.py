@@ -5,6 +5,7 @@ The first byte sets it up, the rest is the stream.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from anywire.conformance.parsing import Setup, events, splits
@@ -71,6 +72,8 @@ def walk(setup: Setup, pieces: list[bytes]) -> list[Any]:
     head: Any = None
     body = b""
     fed = b""
+    start = 0  # of the head, or of the body
+    bytewise = all(len(piece) == 1 for piece in pieces)
     for piece in pieces:
         parser.receive_data(piece)
         fed += piece
@@ -81,6 +84,9 @@ def walk(setup: Setup, pieces: list[bytes]) -> list[Any]:
                     if head is None:
                         break
                     body = b""
+                    if bytewise and not setup.lenient:
+                        assert _head(fed[start:]), fed[start:]
+                    start = len(fed)
                     if head[4] == 0:
                         messages.append(_message(head, b"", b""))
                         head = None
@@ -92,6 +98,9 @@ def walk(setup: Setup, pieces: list[bytes]) -> list[Any]:
                     length = head[4]
                     assert length < 0 or len(body) <= length, "more body than was framed"
                     if not more:
+                        if bytewise and length == CHUNKED and not setup.lenient:
+                            assert dechunked(fed[start:]) == body, fed[start:]
+                        start = len(fed)
                         assert length < 0 or len(body) == length, "complete, and something is missing"
                         messages.append(_message(head, body, parser.raw_trailers))
                         head = None
@@ -101,6 +110,27 @@ def walk(setup: Setup, pieces: list[bytes]) -> list[Any]:
         if len(piece) == 1:
             assert parser.buffered <= kept, f"{parser.buffered} bytes are kept, where no element has more than {kept}"
     return messages
+
+
+_head = re.compile(rb"[\r\n]*[^\r\n]+\r\n(?:[^\r\n]+\r\n)*\r\n").fullmatch
+_chunk_line = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n\0]*)?").fullmatch
+
+
+def dechunked(wire: bytes) -> bytes | None:
+    """What a reader makes of a chunked body who knows nothing but RFC 9112 section 7.1; None if it is none."""
+    body = b""
+    while True:
+        line, _, wire = wire.partition(b"\r\n")
+        match = _chunk_line(line)
+        if match is None:
+            return None
+        size = int(match[1], 16)
+        if not size:
+            return body if re.fullmatch(rb"(?:[^\r\n]+\r\n)*\r\n", wire) else None
+        if wire[size : size + 2] != b"\r\n":
+            return None
+        body += wire[:size]
+        wire = wire[size + 2 :]
 
 
 def check_error(error: ParseError, fed: bytes) -> None:
