@@ -124,15 +124,16 @@ def running(command: list[str], *, cpus: set[int] | None = None, patience: float
     with tempfile.TemporaryDirectory() as folder:
         for name, text in (("nginx.conf", NGINX), ("haproxy.cfg", HAPROXY)):
             Path(folder, name).write_text(text.format(port=port, folder=folder))
-        process = subprocess.Popen(
-            [part.format(port=port, folder=folder) for part in command],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-            env=os.environ | {"PYTHONPATH": str(HERE)},
-            preexec_fn=None if cpus is None else lambda: os.sched_setaffinity(0, cpus),
-        )  # fmt: skip
-        assert process.stderr is not None
+        complaints = Path(folder, "stderr")  # no pipe: nobody reads, and a server that complains a lot would stop
+        with complaints.open("wb") as stderr:
+            process = subprocess.Popen(
+                [part.format(port=port, folder=folder) for part in command],
+                stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True,
+                env=os.environ | {"PYTHONPATH": str(HERE)},
+                preexec_fn=None if cpus is None else lambda: os.sched_setaffinity(0, cpus),
+            )  # fmt: skip
         try:
-            _await(process, port, patience)
+            _await(process, port, patience, complaints)
             yield port, process.pid
         finally:
             process.terminate()
@@ -141,10 +142,9 @@ def running(command: list[str], *, cpus: set[int] | None = None, patience: float
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait(5)
-            process.stderr.close()
 
 
-def _await(process: subprocess.Popen[bytes], port: int, patience: float) -> None:
+def _await(process: subprocess.Popen[bytes], port: int, patience: float, complaints: Path) -> None:
     import time
 
     due = time.monotonic() + patience
@@ -152,6 +152,4 @@ def _await(process: subprocess.Popen[bytes], port: int, patience: float) -> None
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.02)
-    assert process.stderr is not None
-    said = b"" if process.poll() is None else process.stderr.read()
-    raise RuntimeError(f"it does not listen: {said.decode(errors='replace')[-500:]}")
+    raise RuntimeError(f"it does not listen: {complaints.read_text(errors='replace')[-500:]}")
