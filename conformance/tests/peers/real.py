@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,20 +86,20 @@ def tool(name: str) -> str:
 def child(command: list[str], where: int | Path, stdout: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[None]:
     """Run a server, at a port or a Unix socket, until the end of the block."""
     family, address = (socket.AF_INET, ("127.0.0.1", where)) if isinstance(where, int) else (socket.AF_UNIX, str(where))
-    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
+    # No pipe: nobody reads, and whoever complains a lot would stop.
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=stdout, stderr=said) as process:
         try:
             while True:
                 with contextlib.suppress(OSError), socket.socket(family) as sock:
                     sock.connect(address)
                     break
                 if process.poll() is not None:
-                    raise RuntimeError(f"{command[0]} ended: {process.stderr.read().decode(errors='replace')}")
+                    said.seek(0)
+                    raise RuntimeError(f"{command[0]} ended: {said.read().decode(errors='replace')}")
                 time.sleep(0.01)  # nothing can be waited for but the port itself
             yield
         finally:
             process.terminate()
-            process.stderr.close()
             process.wait(10)
 
 
