@@ -231,6 +231,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
                     lease.waiter.wake()
                 elif lease.error is not None and (request := lease.request()) is not None:
                     request._kick()
+            self.ended(connections)
 
     def release(self, lease: Lease[Any, Any], now: float, persistent: bool, message: IncomingMessage | None) -> None:
         """An exchange is over (AGT-48): pool its connection, pass it on, or close it."""
@@ -278,13 +279,15 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
 
     def _idle_ended(self, connection: ClientConnection) -> None:
         """A pooled connection died or was spoilt (AGT-61, SEC-1)."""
-        if self.idle_closed(connection.key, connection):
-            connection._lost = True
-            connection.pump.abort()
-            if connection.error is not None and isinstance(connection.socket, Emitter):
-                connection.socket.emit("agent_remove")  # AGT-62
-        if self.has_answers:
-            self.settle()
+        try:
+            if self.idle_closed(connection.key, connection):
+                connection._lost = True
+                connection.pump.abort()
+                if connection.error is not None and isinstance(connection.socket, Emitter):
+                    connection.socket.emit("agent_remove")  # AGT-62
+        finally:
+            if self.has_answers:
+                self.settle()
 
     def timed_out(self, connection: ClientConnection) -> None:
         """A pooled connection was silent for too long, and is about to be destroyed (AGT-63)."""

@@ -199,6 +199,9 @@ class Pool(Generic[C, R]):
         If it raises, the connection is closed and the exception goes through.
         """
 
+    def ended(self, connections: list[C]) -> None:
+        """Overridden where nobody else tells of the end of what the agent closed, as event loops do."""
+
     def _keeps(self, connection: C) -> bool:
         """How the hook is called; a facade whose users know connections by another object has its own."""
         return self.keep_socket_alive(connection)

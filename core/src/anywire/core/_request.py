@@ -398,15 +398,17 @@ class ClientRequest(Asked):
         self._ended_at = now = self._now()
         persists = connection.cycle() and self.should_keep_alive
         lease, self._lease = self._lease, None
-        if lease is not None and self._pool is not None:
-            self._pool.release(lease, now, persists, message)
+        try:
+            if lease is not None and self._pool is not None:
+                self._pool.release(lease, now, persists, message)
+        finally:  # a hook or a listener of the agent's may raise, and others wait for what was decided (SEC-40)
             self._settle()
-        if not persists:
-            connection.pump.close()
-        if self._listeners is not None:
-            self.emit("close")
-        if message is not None and message._end_seen:
-            message._closed()  # else when its reader gets there
+            if not persists:
+                connection.pump.close()
+            if self._listeners is not None:
+                self.emit("close")
+            if message is not None and message._end_seen:
+                message._closed()  # else when its reader gets there
 
     # ---------------------------------------------------------------- failure
 

@@ -35,6 +35,7 @@ class GuardedAgent(Policy[Any, Any]):
     """A policy whose every decision holds ``self._lock``, a re-entrant lock that the subclass makes first."""
 
     _lock: Any
+    _runtime: Any
 
     def dropped(self, lease: Any) -> bool:  # type: ignore[override]
         """As the policy's. Returns False if somebody else had ended the lease already."""
@@ -42,6 +43,14 @@ class GuardedAgent(Policy[Any, Any]):
             held: bool = lease.state != DONE
             super().dropped(lease)
             return held
+
+    def ended(self, connections: Any) -> None:
+        """Tell of the end of each. What a listener raises is not to keep it from others (SEC-40)."""
+        for connection in connections:
+            try:
+                connection.notice()
+            except Exception as error:
+                self._runtime.report("A listener raised while its connection was closed", error)
 
 
 def _guarded(name: str) -> Any:
@@ -78,9 +87,25 @@ for _name in (
 
 
 class GuardedRequest(ClientRequest):
-    """A request that any thread may destroy."""
+    """A request that any thread may destroy.
+
+    It tells itself of the end of its connection: there is no loop that would.
+    """
 
     __slots__ = ()
+
+    def _maybe_over(self) -> None:
+        super()._maybe_over()
+        connection = self._connection
+        if self._over and connection is not None and connection.lost:
+            connection.notice()
+
+    def _fail(self, error: Exception) -> Exception:
+        connection = self._connection
+        error = super()._fail(error)
+        if connection is not None and connection.lost:
+            connection.notice()
+        return error
 
     def _release(self, connection: Any) -> None:
         lease = self._lease
