@@ -358,7 +358,8 @@ class Server(_server.Server):
     def _handler_failed(self, connection: ServerConnection, request: Any, response: Any, error: Exception) -> None:
         """A listener raised (SRV-10)."""
         # What the peer did, a handler may let pass through; anything else somebody should hear of.
-        if error is not connection.error and not (connection.lost and isinstance(error, ConnectionLost)):
+        lost = self.socket_for(connection).destroyed if connection.switched else connection.lost
+        if error is not connection.error and not (lost and isinstance(error, ConnectionLost)):
             self._runtime().report(f"Error in a handler for {request.method} {safe_target(request.url)}", error)
         if connection.switched:
             self.socket_for(connection).destroy()
