@@ -18,7 +18,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lines setup demo serve test check conformance goldens probe fuzz sim lint types contracts unit format blocking docs api clean distclean
+.PHONY: help lines setup demo serve test check conformance goldens probe fuzz sim sweep lint types contracts unit format blocking docs api clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ $(PEERS): benchmarks/peers.txt
 	@"$(PYTHON)" -m venv .venv-peers
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-peers/bin/python -m pip install -qq -r benchmarks/peers.txt
 	@touch $@
+
+sweep: $(STAMP) ## Cancel everything at every suspension, over TLS too, and tell how many there are (ARGS='-k trio' for a part)
+	ANYWIRE_SWEEP=all $(BIN)/pytest -q -s conformance/tests/test_cancel_sweep.py $(ARGS)
 
 real-peers: ## nginx, HAProxy and curl for the tests that need them (Debian, as root)
 	@(for each in nginx haproxy curl; do command -v $$each >/dev/null || exit 1; done) || \

@@ -159,6 +159,9 @@ class Pump(asyncio.Protocol):
     def _strike(self) -> None:
         self._timer = None
         self._armed = FOREVER
+        if self._transport.is_closing():
+            self.abort()
+            return
         now = self._loop.time()
         self.feed.handle_deadline(now)
         if self._waiters:
@@ -242,7 +245,8 @@ class Pump(asyncio.Protocol):
             self._goodbye()
             self._transport.close()
             if self.unsent:
-                self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+                self._arm(self._loop.time() + CLOSE_TIMEOUT)
+                self._armed = -FOREVER  # nothing else is armed any more
         except RuntimeError:  # the loop is closed
             self._forget()
 

@@ -231,7 +231,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
                     lease.waiter.wake()
                 elif lease.error is not None and (request := lease.request()) is not None:
                     request._kick()
-            self.ended(connections)
+            self._ended(connections)
 
     def release(self, lease: Lease[Any, Any], now: float, persistent: bool, message: IncomingMessage | None) -> None:
         """An exchange is over (AGT-48): pool its connection, pass it on, or close it."""

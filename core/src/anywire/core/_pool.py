@@ -199,7 +199,7 @@ class Pool(Generic[C, R]):
         If it raises, the connection is closed and the exception goes through.
         """
 
-    def ended(self, connections: list[C]) -> None:
+    def _ended(self, connections: list[C]) -> None:
         """Overridden where nobody else tells of the end of what the agent closed, as event loops do."""
 
     def _keeps(self, connection: C) -> bool:

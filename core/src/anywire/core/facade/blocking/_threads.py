@@ -44,7 +44,7 @@ class GuardedAgent(Policy[Any, Any]):
             super().dropped(lease)
             return held
 
-    def ended(self, connections: Any) -> None:
+    def _ended(self, connections: Any) -> None:
         """Tell of the end of each. What a listener raises is not to keep it from others (SEC-40)."""
         for connection in connections:
             try:
