@@ -179,6 +179,8 @@ async def server(on: Striker, work: Any, secure: bool, strike: Strike) -> None:
         async def goes_on() -> None:
             for _ in range(5):
                 await on.pause()
+            if work is scenarios.closing and strike.struck:
+                return  # whoever closes gives up: now the busy one is ended
             play.go.set()
             if work is scenarios.forever:
                 await settle(play.server.close(grace=30.0))
