@@ -5,7 +5,7 @@ next; early (while it waits) and late (its wake-up was given already). Afterward
 and the next request gets its own answer. From the cancellation on the victim suspends no more, so there is no place for
 a second one.
 
-``make sweep`` does it over TLS, too, and tells how many points there were.
+``make sweep`` does all of it over TLS, too, and tells how many points there were.
 """
 
 from __future__ import annotations
@@ -228,30 +228,38 @@ def swept(on: Striker, run: Any, hows: tuple[str, ...] | None = None) -> int:
     return total
 
 
-TLS = [pytest.param(True, id="tls")] if os.environ.get("ANYWIRE_SWEEP") == "all" else []
-modes = pytest.mark.parametrize("secure", [pytest.param(False, id="plain"), *TLS])
+ALL = os.environ.get("ANYWIRE_SWEEP") == "all"
 
 
-@modes
-@pytest.mark.parametrize("work", CLIENTS, ids=lambda work: work.__name__)
+def modes(works: list[Any], *also: Any) -> pytest.MarkDecorator:
+    """Plain and over TLS; but only `also` over TLS in ``make test``."""
+    names = [getattr(each, "name", None) or each.__name__ for each in works]
+    made = [pytest.param(each, False, id=f"{name}-plain") for each, name in zip(works, names, strict=True)]
+    made += [
+        pytest.param(each, True, id=f"{name}-tls")
+        for each, name in zip(works, names, strict=True)
+        if ALL or each in also
+    ]
+    return pytest.mark.parametrize(("work", "secure"), made)
+
+
+@modes(CLIENTS, scenarios.get, scenarios.upload)
 def test_clients(on: Striker, work: Any, secure: bool) -> None:
     if work is scenarios.two_addresses and on.backend.virtual:
         pytest.skip("its network has no such address")
     assert swept(on, lambda strike: client(on, work, secure, strike)) >= 2
 
 
-@modes
+@modes(HANDLERS)
 @pytest.mark.parametrize("how", ["closes", "by itself"])
-@pytest.mark.parametrize("which", HANDLERS, ids=lambda each: each.name)
-def test_handlers(on: Striker, which: Handler, how: str, secure: bool) -> None:
-    if which.name == "talks" and how == "closes":
+def test_handlers(on: Striker, work: Handler, how: str, secure: bool) -> None:
+    if work.name == "talks" and how == "closes":
         pytest.skip("a server leaves upgraded connections alone")
     hows = tuple(each for each in on.hows if each != "late" or not on.backend.name.endswith("gevent"))
-    swept(on, lambda strike: handler(on, which, how, secure, strike), hows)
+    swept(on, lambda strike: handler(on, work, how, secure, strike), hows)
 
 
-@modes
-@pytest.mark.parametrize("work", SERVERS, ids=lambda work: work.__name__)
+@modes(SERVERS)
 def test_servers(on: Striker, work: Any, secure: bool) -> None:
     if not on.cancels:
         pytest.skip("who waits for a server in a thread cannot be stopped")
