@@ -142,7 +142,7 @@ async def test_a_limit_says_whose_it_is(option: str, script: Any, phase: str) ->
         with pytest.raises(TimedOut) as caught:
             async with http.get(f"{server.url}a?b", agent=agent, **limit) as res:
                 await res.read()
-        assert caught.value.message == f"GET {server.url}a?b: {option} of 0.02 s reached in phase {phase}"
+        assert caught.value.message == f"GET {server.url}a?***: {option} of 0.02 s reached in phase {phase}"
 
 
 async def test_the_limit_of_the_queue_says_whose_it_is() -> None:
