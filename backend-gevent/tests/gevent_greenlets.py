@@ -265,6 +265,8 @@ def test_a_forked_child_whose_hub_goes_on_takes_nothing_of_the_parents() -> None
 
             assert not fetch()
             ready, over = os.pipe(), os.pipe()
+            for fd in (*ready, *over):
+                gevent.os.make_nonblocking(fd)
             child: int = gevent.os.fork()
             if child == 0:
                 status = 1
@@ -273,12 +275,12 @@ def test_a_forked_child_whose_hub_goes_on_takes_nothing_of_the_parents() -> None
                     assert counts(agent) == (0, 0, 0, 0)
                     assert not fetch() and fetch()
                     os.write(ready[1], b"!")
-                    gevent.os.tp_read(over[0], 1)  # the hub runs meanwhile
+                    gevent.os.nb_read(over[0], 1)  # the hub runs meanwhile
                     assert fetch()
                     status = 0
                 finally:
                     os._exit(status)
-            assert gevent.os.tp_read(ready[0], 1) == b"!"
+            assert gevent.os.nb_read(ready[0], 1) == b"!"
             for _ in range(50):
                 assert fetch()
             os.write(over[1], b"!")
