@@ -18,7 +18,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lines setup demo serve test check conformance goldens probe fuzz sim sweep lint types contracts unit format blocking docs api clean distclean
+.PHONY: help lines setup demo serve test test-all check conformance goldens probe fuzz sim sweep lint types contracts unit format blocking docs api clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ serve: $(STAMP) ## A static file server in the foreground
 # ---- proof -----------------------------------------------------------------------------------------------------------
 
 test: check unit ## Lint, types, import contracts and all tests
+
+test-all: check ## The same with those that take long: real peers, memory, closing under load on every backend
+	$(BIN)/pytest -n auto --dist loadfile -m "long or not long" $(ARGS)
 
 check: lint types contracts ## All of `make test` that runs no test
 

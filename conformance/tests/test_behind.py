@@ -100,7 +100,7 @@ def origin(kind: str, back: int, folder: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ["asyncio", *(pytest.param(each, marks=pytest.mark.long) for each in RUNTIMES[1:])])
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
 def test_a_client_before(kind: str, runtime: str, tmp_path: Path) -> None:
     with recorder(runtime, tmp_path) as back, origin(kind, back.port, tmp_path) as arguments:

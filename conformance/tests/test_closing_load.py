@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="co
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("secure", [False, pytest.param(True, marks=pytest.mark.long)], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", ON_SOCKETS)
 def test_no_request_is_reset_while_a_server_closes_ASK_45_ASK_46_ASK_47(name: str, secure: bool) -> None:
     others = 2

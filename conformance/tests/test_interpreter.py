@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["anywire.conformance.sim", "anywire.sync"])
+@pytest.mark.parametrize("name", ["anywire.conformance.sim", pytest.param("anywire.sync", marks=pytest.mark.long)])
 def test_without_assertions_and_with_every_warning(name: str) -> None:
     """SEC-36: `-O` changes nothing. ASK-43: `-X dev` has nothing to warn about.
 
