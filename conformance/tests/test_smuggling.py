@@ -108,9 +108,10 @@ def on_connections(
     return {port: [n.decode() for n in NUMBER.findall(sent)] for port, sent in wire.sent.items()}, by_connection
 
 
-@pytest.fixture(
-    scope="module", params=["nginx", *(pytest.param(each, marks=pytest.mark.long) for each in (*KINDS[1:], "anywire"))]
-)
+LONG = [pytest.param(each, marks=pytest.mark.long) for each in (*KINDS[1:], "anywire")]
+
+
+@pytest.fixture(scope="module", params=[KINDS[0], *LONG])
 def all_pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     folder = tmp_path_factory.mktemp("pairs")
     return pairs_of_ours(folder) if request.param == "anywire" else pairs(request.param, folder)

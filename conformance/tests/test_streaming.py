@@ -40,7 +40,7 @@ def child(*arguments: str, options: tuple[str, ...] = ()) -> str:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of a process is asked of Linux")
-@every_backend
+@pytest.mark.parametrize("name", [ONCE[0], *(pytest.param(each, marks=pytest.mark.long) for each in ONCE[1:])])
 def test_a_stalled_peer_takes_no_memory(name: str) -> None:
     """ASK-27: 64 MiB each way; twice the marks are 128 KiB, and the rest is what an allocator keeps."""
     grown: dict[str, int] = json.loads(child(str(CHILD), name, "64"))
