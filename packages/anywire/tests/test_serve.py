@@ -310,6 +310,19 @@ def test_a_transfer_under_way_is_finished(root: Path, backend: str, number: int)
         assert server.errors.read() == ""
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell of threads")
+def test_a_signal_that_another_thread_gets(root: Path, backend: str) -> None:
+    """The system may hand it to any thread of the process; it prefers the one it is told."""
+    with Serving(root, "--backend", backend) as server, server.connect():
+        for _ in range(1000):  # until there are others: they are started when they are needed
+            threads = {int(task.name) for task in Path(f"/proc/{server.process.pid}/task").iterdir()}
+            others = threads - {server.process.pid}
+            if others:
+                break
+        os.kill(max(threads), signal.SIGTERM)
+        assert server.process.wait(LIMIT) == 0
+
+
 def test_a_second_signal_ends_it_now(root: Path, backend: str) -> None:
     (root / "big").write_bytes(b"")
     os.truncate(root / "big", 64 << 20)

@@ -6,7 +6,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from anywire.sync import http
@@ -64,19 +63,27 @@ class Runtime:
         return BlockingPeer(socket.create_connection((host, port)))
 
     def until_stopped(self, ready: Callable[[], None], close: Work, again: Callable[[], object]) -> None:
-        """Signals come to this, the main thread; another one closes."""
-        heard: SimpleQueue[bool] = SimpleQueue()  # one that a signal handler may put into
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: heard.put(True))
-        ready()
-        heard.get()
+        """Signals come to this, the main thread; another one closes.
 
-        def closing() -> None:
-            try:
-                close()
-            finally:
-                heard.put(False)
+        The system may hand a signal to any thread, and a main thread that waits for a lock or a queue is not woken by
+        that: what Python writes here at once, wherever it was, wakes it.
+        """
+        heard, told = socket.socketpair()
+        told.setblocking(False)
+        with heard, told:
+            signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: None)
+            ready()
+            heard.recv(1)
 
-        threading.Thread(target=closing).start()
-        while heard.get():
-            again()
+            def closing() -> None:
+                try:
+                    close()
+                finally:
+                    told.shutdown(socket.SHUT_WR)
+
+            threading.Thread(target=closing).start()
+            while heard.recv(1):
+                again()
+            signal.set_wakeup_fd(-1)
