@@ -9,6 +9,11 @@ ARGS    ?=
 SEEDS   ?= 0-999
 SECONDS ?= 20
 RUNS    ?= 0
+# Half of the tests' time is waiting: two workers for each processor.
+WORKERS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
+
+# Tests start some hundred children; none should compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -67,7 +72,7 @@ serve: $(STAMP) ## A static file server in the foreground
 test: check unit ## Lint, types, import contracts and all tests
 
 test-all: check ## The same with those that take long: real peers, memory, closing under load on every backend
-	$(BIN)/pytest -n auto --dist loadfile -m "long or not long" $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "long or not long" $(ARGS)
 
 check: lint types contracts ## All of `make test` that runs no test
 
@@ -89,7 +94,7 @@ lines: $(STAMP) ## Lines of code of each backend, facade and core module, and ho
 	@$(BIN)/python core/tests/sizes.py
 
 unit: $(STAMP) ## pytest (ARGS=… for its arguments)
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
 conformance: $(STAMP) ## Every statement on every backend, and docs/{conformance,parity,promises}.md (BACKEND=asyncio ARGS='--only AGT' for a part)
 ifeq ($(BACKEND),all)

@@ -56,16 +56,17 @@ def say(line: str) -> None:
 # ---------------------------------------------------------------- the server
 
 
-def descriptors() -> int:
-    """How many sockets this process has that are connected."""
-    count = 0
+def connected() -> list[int]:
+    """The local port of each TCP socket of this process that is connected."""
+    ports: list[int] = []
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
             if stat.S_ISSOCK(os.stat(f"/proc/self/fd/{name}").st_mode):
                 with socket.socket(fileno=os.dup(int(name))) as sock:
                     sock.getpeername()
-                    count += sock.family == socket.AF_INET
-    return count
+                    if sock.family == socket.AF_INET:
+                        ports.append(sock.getsockname()[1])
+    return ports
 
 
 def serve(name: str, secure: bool) -> None:
@@ -93,7 +94,7 @@ async def _cycle(backend: Any, secure: bool, grace: float) -> dict[str, Any]:
         closing.set()
 
     closing = backend.flag()
-    before = descriptors()
+    before = len(connected())
     module = backend.https if secure else backend.http
     server = module.create_server(backend.hook(app), **({"cert": PEM, "key": PEM} if secure else {}))
     await settle(_enter(server))
@@ -107,7 +108,7 @@ async def _cycle(backend: Any, secure: bool, grace: float) -> dict[str, Any]:
     await settle(server.close(grace))
     seconds = time.monotonic() - start
     await settle(leave(server))
-    left = descriptors() - before
+    left = len(connected()) - before
     return {"at_close": counted, "seconds": seconds, "left": left, "counted": server.get_connections()}
 
 

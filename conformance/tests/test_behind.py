@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from .peers.real import RUNTIMES, child, free_port, recorder, tool
+from .peers.real import HAPROXY_DEFAULTS, RUNTIMES, child, free_port, recorder, tool
 
 CLIENT = Path(__file__).parent / "peers" / "our_client.py"
 REQUESTS = 7
@@ -49,15 +49,9 @@ http {{
   server {{ listen 127.0.0.1:{short}; keepalive_timeout 20ms; location / {{ return 200 "short\\n"; }} }}
 }}
 """
-HAPROXY = """\
-global
-  maxconn 256
-defaults
-  mode http
-  timeout client 10s
-  timeout connect 5s
-  timeout server 10s
-  http-reuse always
+HAPROXY = (
+    HAPROXY_DEFAULTS
+    + """\
 frontend all
   bind 127.0.0.1:{port}
   bind 127.0.0.1:{tls} ssl crt {folder}/server.pem
@@ -78,6 +72,7 @@ backend dead
   retries 0
   server one 127.0.0.1:{dead}
 """
+)
 
 
 @contextmanager

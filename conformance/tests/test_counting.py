@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import ssl
-import stat
 import struct
 import sys
 import threading
@@ -16,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance.tests.closing_load import ON_SOCKETS, PEM, connected
 
-from anywire.conformance.backends import installed, leave, resolve, settle
+from anywire.conformance.backends import leave, resolve, settle
 from anywire.conformance.running import _enter
 
 CERTIFICATES = Path(__file__).parents[1] / "certificates"
 AUTHORITY = str(CERTIFICATES / "authority.pem")
-PEM = str(CERTIFICATES / "localhost.pem")
-ON_SOCKETS = [name for name in installed() if name != "anywire.conformance.sim"]
 PATIENCE = 20.0
 OPEN = 3
 LOOKS = 5000
@@ -33,16 +30,9 @@ TURNS = 100
 """Turns of a loop (uvloop's) in which descriptors are closed that were given up."""
 
 
-def connected(port: int) -> int:
-    """Sockets of this process that were accepted on `port`."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            if stat.S_ISSOCK(os.stat(f"/proc/self/fd/{name}").st_mode):
-                with socket.socket(fileno=os.dup(int(name))) as sock:
-                    sock.getpeername()
-                    count += sock.family == socket.AF_INET and sock.getsockname()[1] == port
-    return count
+def accepted(port: int) -> int:
+    """Connected sockets of this process that were accepted on `port`."""
+    return connected().count(port)
 
 
 class Peer:
@@ -170,7 +160,7 @@ def test_after_any_mix_of_closes_the_count_is_the_systems_ASK_46(name: str, secu
                     for each in kept:
                         each.get()
                         each.answer()
-                    seen[:] = [(server.get_connections(), connected(port))]
+                    seen[:] = [(server.get_connections(), accepted(port))]
                     if seen == [(OPEN, OPEN)]:
                         break
                 for each in kept:
@@ -190,12 +180,12 @@ def test_after_any_mix_of_closes_the_count_is_the_systems_ASK_46(name: str, secu
         thread.join()
         await settle(server.close(grace=3.0))
         for _ in range(TURNS):
-            if not connected(port):
+            if not accepted(port):
                 break
             turn = backend.flag()
             turn.set()
             await settle(turn.wait())
-        seen.append((server.get_connections(), connected(port)))
+        seen.append((server.get_connections(), accepted(port)))
         await settle(leave(server))
 
     backend.run(scenario)

@@ -384,9 +384,9 @@ def test_a_handler_sees_nothing_that_another_one_set(name: str) -> None:
 
 
 @contextmanager
-def black_hole(port: int) -> Iterator[None]:
+def black_hole() -> Iterator[int]:
     """Nobody answers at this port of 127.0.0.1: a listener that accepts nothing more, and whose backlog is full."""
-    with socket.create_server(("127.0.0.1", port), backlog=0) as listener:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         fillers = []
         try:
             for _ in range(8):
@@ -394,7 +394,7 @@ def black_hole(port: int) -> Iterator[None]:
                 filler.setblocking(False)
                 fillers.append(filler)
                 filler.connect_ex(listener.getsockname())
-            yield
+            yield listener.getsockname()[1]
         finally:
             for filler in fillers:
                 filler.close()
@@ -411,7 +411,7 @@ def connecting_to(port: int) -> int:
 @every_backend
 def test_a_dead_address_does_not_hold_up_the_next(name: str) -> None:
     """ASK-11: the second address is connected to while the first does not answer, and nothing is left of that."""
-    with serve(answering, "127.0.0.2") as server, black_hole(server.port):
+    with black_hole() as port, serve(answering, "127.0.0.2", port) as server:
         before = connecting_to(server.port)
         assert before > 0, "the hole is none"
 

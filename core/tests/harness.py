@@ -21,13 +21,14 @@ from anywire.core._client_agent import ClientAgent
 from anywire.core._client_connection import ClientConnection
 from anywire.core._connection import CLOSED_EVENT, Connection
 from anywire.core._emitter import Emitter
-from anywire.core._errors import AnywireError, ConnectionLost
+from anywire.core._errors import AnywireError, ConnectionLost, ParseError
 from anywire.core._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
 from anywire.core._incoming import UPGRADED, IncomingMessage
 from anywire.core._lease import ASSIGNED, OPEN
 from anywire.core._limits import Limits
 from anywire.core._options import request_options
 from anywire.core._outgoing import HIGH_WATER_MARK
+from anywire.core._parser import Parser
 from anywire.core._pump import FOREVER, Feed
 from anywire.core._request import ClientRequest
 from anywire.core._response import ServerResponse
@@ -48,6 +49,7 @@ __all__ = [
     "merged",
     "pieces_of",
     "read_all",
+    "read_messages",
     "response",
     "strike",
 ]
@@ -673,3 +675,27 @@ def response(
 def finite(deadline: float) -> bool:
     """Is there a deadline at all?"""
     return deadline < FOREVER
+
+
+def read_messages(parser: Parser, pieces: Iterable[bytes]) -> tuple[int, ParseError | None]:
+    """Feed `pieces` as long as `parser` lives: the bytes of body, and what ended it."""
+    in_body = False
+    size = 0
+    try:
+        for data in pieces:
+            parser.receive_data(data)
+            while True:
+                if in_body:
+                    piece = parser.next_body()
+                    if piece is None:
+                        break
+                    size += len(piece)
+                    in_body = piece != b""
+                else:
+                    head = parser.next_head("GET")
+                    if head is None:
+                        break
+                    in_body = head[4] != 0
+    except ParseError as error:
+        return size, error
+    return size, None

@@ -204,7 +204,7 @@ class ServerMachine(RuleBasedStateMachine):
 
     ACTS = weighted(
         {
-            "message": 24, "part": 8, "answer": 16, "read": 4, "few": 2, "head": 2, "write": 4, "big": 2, "end": 4,
+            "message": 24, "part": 24, "answer": 16, "read": 4, "few": 2, "head": 2, "write": 4, "big": 2, "end": 4,
             "end with trailers": 4, "100": 2, "103": 4, "fail": 2, "kill": 1, "drop": 1, "pause": 2, "stall": 4,
             "go": 4, "time": 6, "stale timer": 2, "settle": 2, "fin": 1, "reset": 1,
         }

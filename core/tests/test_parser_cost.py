@@ -13,7 +13,7 @@ import pkgutil
 import re
 import sys
 import tracemalloc
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from anywire.core._limits import Limits
 from anywire.core._parser import Parser
 from anywire.core._server_connection import LINGER_BYTES
 
-from .harness import Serving, read_all
+from .harness import Serving, read_all, read_messages
 
 HEAD = {REQUEST: b"POST / HTTP/1.1\r\nHost: a\r\n", RESPONSE: b"HTTP/1.1 200 OK\r\n"}
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -70,29 +70,9 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-def read(role: str, stream: Iterator[bytes], limits: Limits | None = None) -> tuple[int, ParseError | None]:
-    """Feed `stream` as long as the parser lives; the bytes of body, and what ended it."""
-    parser = Parser(role, limits or Limits())
-    in_body = False
-    size = 0
-    try:
-        for data in stream:
-            parser.receive_data(data)
-            while True:
-                if in_body:
-                    piece = parser.next_body()
-                    if piece is None:
-                        break
-                    size += len(piece)
-                    in_body = piece != b""
-                else:
-                    head = parser.next_head("GET")
-                    if head is None:
-                        break
-                    in_body = head[4] != 0
-    except ParseError as error:
-        return size, error
-    return size, None
+def read(role: str, stream: Iterable[bytes], limits: Limits | None = None) -> tuple[int, ParseError | None]:
+    """What a parser makes of `stream`."""
+    return read_messages(Parser(role, limits or Limits()), stream)
 
 
 def test_the_counters_count() -> None:

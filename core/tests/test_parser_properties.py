@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from anywire.core._errors import ParseError
 from anywire.core._framing import REQUEST, RESPONSE
 from anywire.core._limits import Limits
 from anywire.core._parser import Parser
+
+from .harness import read_messages
 
 LINES = {
     REQUEST: [
@@ -140,26 +143,7 @@ def test_every_split_gives_the_same_events(data: st.DataObject) -> None:
 
 def failure(role: str, pieces: list[bytes], lenient: bool) -> ParseError | None:
     """The error that ends these messages."""
-    parser = Parser(role, Limits(), lenient=lenient)
-    in_body = False
-    try:
-        for piece in pieces:
-            parser.receive_data(piece)
-            while True:
-                if in_body:
-                    data = parser.next_body()
-                    in_body = data != b""
-                    if data is None:
-                        in_body = True
-                        break
-                else:
-                    head = parser.next_head("GET")
-                    if head is None:
-                        break
-                    in_body = head[4] != 0
-    except ParseError as error:
-        return error
-    return None
+    return read_messages(Parser(role, Limits(), lenient=lenient), pieces)[1]
 
 
 def told(error: ParseError | None) -> tuple[object, ...]:
@@ -181,6 +165,24 @@ def test_errors_tell_the_same_of_every_split_ASK_35(data: st.DataObject, lenient
     sizes = data.draw(st.lists(st.integers(1, 40), max_size=12))
     for pieces in ([stream[i : i + 1] for i in range(len(stream))], splits(stream, sizes)):
         assert told(failure(role, pieces, lenient)) == whole
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"GET h\nhttp://a/ HTTP/1.1\r\n\r\n",  # found once the parser stood behind the LF
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET h\nhttp://a/ HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\nCookie: a=b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/7.1\r\n\r\n",
+    ],
+)
+def test_a_start_line_is_no_field_ASK_35(stream: bytes) -> None:
+    whole = failure(REQUEST, [stream], lenient=False)
+    assert told(whole) == told(failure(REQUEST, [stream[i : i + 1] for i in range(len(stream))], lenient=False))
+    assert whole is not None
+    assert whole.field is None
+    assert whole.excerpt
+    assert "a=b" not in whole.excerpt
 
 
 @settings(max_examples=150)

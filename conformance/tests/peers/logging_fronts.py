@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,9 @@ def logging_front(kind: str, backs: Mapping[str, int], folder: Path) -> Iterator
     config = folder / f"{program}.cfg"
     config.write_text(form.format(servers=servers, folder=folder, buffering=buffering))
     arguments = ["-c", str(config), "-p", str(folder)] if program == "nginx" else ["-db", "-f", str(config)]
-    with (folder / "stdout").open("wb") as log, child([found, *arguments], ports[next(iter(ports))], log):
+    # HAProxy logs when all is over, which may be after its client has read the end: let it finish.
+    end = signal.SIGUSR1 if program == "haproxy" else signal.SIGTERM
+    with (folder / "stdout").open("wb") as log, child([found, *arguments], ports[next(iter(ports))], log, end):
         yield ports
 
 

@@ -9,20 +9,19 @@ Written once: in the blocking colour nothing it awaits ever suspends.
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import resource
 import sys
 from pathlib import Path
 from typing import Any
 
+from on_runtime import run
+
+from anywire.conformance.backends import settle
+
 runtime, port, *others = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
 http: Any = importlib.import_module(f"anywire.{runtime}.http")
 BASE = f"http://127.0.0.1:{port}"
-
-
-async def settle(value: Any) -> Any:
-    return await value if inspect.iscoroutine(value) else value
 
 
 async def fetched(path: str, agent: Any, **options: Any) -> Any:
@@ -31,6 +30,16 @@ async def fetched(path: str, agent: Any, **options: Any) -> Any:
     await settle(req.end())
     res = await settle(req.response())
     return res, (await settle(res.read())).decode()
+
+
+async def hinted(agent: Any) -> list[Any]:
+    """Statuses of what came before the answer, and its own."""
+    hints: list[int] = []
+    req = http.get(BASE + "/hints", agent=agent)
+    req.on("information", lambda info: hints.append(info.status_code))
+    res = await settle(req.response())
+    await settle(res.read())
+    return [hints, res.status_code]
 
 
 async def received(stream: Any) -> str:
@@ -75,12 +84,7 @@ async def main() -> None:
     res, text = await fetched("/close", agent)
     seen["close"] = [res.status_code, text]
 
-    hints: list[int] = []
-    req = http.get(BASE + "/hints", agent=agent)
-    req.on("information", lambda info: hints.append(info.status_code))
-    res = await settle(req.response())
-    await settle(res.read())
-    seen["hints"] = [hints, res.status_code]
+    seen["hints"] = await hinted(agent)
 
     res, text = await fetched("/", agent, method="HEAD")
     seen["head"] = [res.status_code, text]
@@ -174,12 +178,7 @@ async def behind() -> None:
     res = await settle(req.response())
     seen["continue"] = [told, res.status_code, json.loads(await settle(res.read()))["body"]]
 
-    hints: list[int] = []
-    req = http.get(BASE + "/hints", agent=agent)
-    req.on("information", lambda info: hints.append(info.status_code))
-    res = await settle(req.response())
-    await settle(res.read())
-    seen["hints"] = [hints, res.status_code]
+    seen["hints"] = await hinted(agent)
 
     for headers in ({}, {"Expect": "100-continue"}):
         req = http.request(BASE + "/small", method="POST", agent=agent, headers={"Content-Length": 1 << 26, **headers})
@@ -219,17 +218,4 @@ async def behind() -> None:
 
 
 AUTHORITY = Path(others[2]).read_bytes() if others else b""
-what = behind if others else main
-if runtime == "trio":
-    import trio
-
-    trio.run(what)
-elif runtime == "asyncio":
-    import asyncio
-
-    asyncio.run(what())
-else:
-    try:
-        what().send(None)
-    except StopIteration:
-        pass
+run(runtime, behind if others else main)

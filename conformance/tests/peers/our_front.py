@@ -7,21 +7,20 @@ Written once: in the blocking colour nothing it awaits ever suspends.
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import sys
 import uuid
 from typing import Any
+
+from on_runtime import AWAITING, serve
+
+from anywire.conformance.backends import drive, settle
 
 runtime, port, back = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 http: Any = importlib.import_module(f"anywire.{runtime}.http")
 agent = http.Agent(keep_alive=True, max_sockets=8)
 LIMITS = {"headers_timeout": 1.0, "request_timeout": 1.0, "keep_alive_timeout": 1.0}
 HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "content-length", "upgrade", "expect"}
-
-
-async def settle(value: Any) -> Any:
-    return await value if inspect.iscoroutine(value) else value
 
 
 async def forward(req: Any, res: Any) -> None:
@@ -45,29 +44,8 @@ async def forward(req: Any, res: Any) -> None:
 
 
 def blocking(req: Any, res: Any) -> None:
-    try:
-        forward(req, res).send(None)
-    except StopIteration:
-        pass
+    drive(forward(req, res))
 
 
-async def serve() -> None:
-    async with http.create_server(forward, **LIMITS) as server:
-        server.grace = 0.1
-        await server.listen(port, "127.0.0.1")
-        await server.serve_forever()
-
-
-if runtime == "trio":
-    import trio
-
-    trio.run(serve)
-elif runtime == "asyncio":
-    import asyncio
-
-    asyncio.run(serve())
-else:
-    with http.create_server(blocking, **LIMITS) as server:
-        server.grace = 0.1
-        server.listen(port, "127.0.0.1")
-        server.serve_forever()
+handler = forward if runtime in AWAITING else blocking
+serve(runtime, lambda: http.create_server(handler, **LIMITS), port=port, host="127.0.0.1")

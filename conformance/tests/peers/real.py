@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,7 +43,7 @@ http {{
   }}
 }}
 """
-HAPROXY = """\
+HAPROXY_DEFAULTS = """\
 global
   maxconn 256
 defaults
@@ -51,6 +52,10 @@ defaults
   timeout connect 5s
   timeout server 10s
   http-reuse always
+"""
+HAPROXY = (
+    HAPROXY_DEFAULTS
+    + """\
 frontend all
   bind 127.0.0.1:{port}
   http-request return status 200 content-type text/plain string "haproxy" if {{ path /own }}
@@ -66,6 +71,7 @@ backend back
   http-check send hdr Host health.example
   server one 127.0.0.1:{back} check inter 200ms
 """
+)
 
 
 def free_port() -> int:
@@ -83,8 +89,13 @@ def tool(name: str) -> str:
 
 
 @contextlib.contextmanager
-def child(command: list[str], where: int | Path, stdout: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[None]:
-    """Run a server, at a port or a Unix socket, until the end of the block."""
+def child(
+    command: list[str],
+    where: int | Path,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+    end: signal.Signals = signal.SIGTERM,
+) -> Iterator[None]:
+    """Run a server, at a port or a Unix socket, until the end of the block, where it gets the signal `end`."""
     family, address = (socket.AF_INET, ("127.0.0.1", where)) if isinstance(where, int) else (socket.AF_UNIX, str(where))
     # No pipe: nobody reads, and whoever complains a lot would stop.
     with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=stdout, stderr=said) as process:
@@ -99,7 +110,7 @@ def child(command: list[str], where: int | Path, stdout: IO[bytes] | int = subpr
                 time.sleep(0.01)  # nothing can be waited for but the port itself
             yield
         finally:
-            process.terminate()
+            process.send_signal(end)
             process.wait(10)
 
 

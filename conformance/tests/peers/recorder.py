@@ -13,6 +13,8 @@ import json
 import sys
 from typing import Any
 
+from on_runtime import AWAITING, serve
+
 runtime, where = sys.argv[1:3]
 more = sys.argv[3] if sys.argv[3:] else "{}"
 upgrades = more == "upgrades"
@@ -137,29 +139,13 @@ def blocking_tunnel(req: Any, stream: Any, head: bytes) -> None:
             pass
 
 
-async def serve() -> None:
-    async with http.create_server(awaiting, **options) as server:
-        server.on("connect", tunnel)
-        if upgrades:
-            server.on("upgrade", echo)
-        server.grace = 0.1
-        await server.listen(**place)
-        await server.serve_forever()
+def make() -> Any:
+    awaits = runtime in AWAITING
+    server = http.create_server(awaiting if awaits else blocking, **options)
+    server.on("connect", tunnel if awaits else blocking_tunnel)
+    if upgrades:
+        server.on("upgrade", echo if awaits else blocking_echo)
+    return server
 
 
-if runtime == "trio":
-    import trio
-
-    trio.run(serve)
-elif runtime == "asyncio":
-    import asyncio
-
-    asyncio.run(serve())
-else:
-    with http.create_server(blocking, **options) as server:
-        server.on("connect", blocking_tunnel)
-        if upgrades:
-            server.on("upgrade", blocking_echo)
-        server.grace = 0.1
-        server.listen(**place)
-        server.serve_forever()
+serve(runtime, make, **place)

@@ -6,7 +6,6 @@ Written once: in the blocking colour nothing it awaits ever suspends.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pickle
 import socket
 import sys
@@ -14,16 +13,16 @@ import traceback
 from functools import partial
 from typing import Any
 
+from on_runtime import run
+
+from anywire.conformance.backends import settle
+
 runtime = sys.argv[1]
 say = partial(print, flush=True)
 WORD = "hun" + "ter2"
 """Not in one piece: a traceback shows lines of this file."""
 http: Any = importlib.import_module(f"anywire.{runtime}.http")
 https: Any = importlib.import_module(f"anywire.{runtime}.https")
-
-
-async def settle(value: Any) -> Any:
-    return await value if inspect.iscoroutine(value) else value
 
 
 refused: list[Any] = []
@@ -102,16 +101,4 @@ async def main() -> None:
             await scenario(server.address()[1])
 
 
-if runtime == "trio":
-    import trio
-
-    trio.run(main)
-elif runtime == "asyncio":
-    import asyncio
-
-    asyncio.run(main())
-else:
-    try:
-        main().send(None)
-    except StopIteration:
-        pass
+run(runtime, main)

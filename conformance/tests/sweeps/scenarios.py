@@ -300,8 +300,17 @@ async def early(play: Play) -> None:
 
 async def queued(play: Play) -> None:
     """Behind another that has the only connection, and before a third (ASK-16)."""
-    play.beside(lambda: stream_of(play))
-    while not any(each.active + each.connecting for each in play.agent.stats().values()):
+    over = []
+
+    async def before() -> None:
+        try:
+            await stream_of(play)
+        finally:
+            over.append(True)
+
+    play.beside(before)
+    # A thread may be done with all of it before this one is looked at again.
+    while not (over or any(each.active + each.connecting for each in play.agent.stats().values())):
         await play.on.turn()
     req = play.ask("/get")
     destroy = play.destroy

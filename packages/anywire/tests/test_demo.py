@@ -214,8 +214,8 @@ def test_a_client_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_interrupted(root: Path, tmp_path: Path, backend: str, number: int) -> None:
     room = tmp_path / "room"
     room.mkdir()
-    # 2 GiB each way: it is stopped while it works, however fast the machine is.
-    command = [sys.executable, "-m", "anywire.cli", "demo", "--root", str(root), "--size", "2G", "--backend", backend]
+    # 512 MiB each way: it is stopped while it works, however fast the machine is.
+    command = [sys.executable, "-m", "anywire.cli", "demo", "--root", str(root), "--size", "512M", "--backend", backend]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(room)}
     ) as process:

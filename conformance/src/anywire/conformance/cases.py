@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -112,13 +113,18 @@ def load_cases(folder: Path | None = None, *, only: Iterable[str] = ()) -> list[
         DocumentError: a document is not written as it should be.
     """
     wanted = tuple(only)
-    found = []
+    cases = _read(folder) if folder else _own()
+    return [case for case in cases if not wanted or any(matches(each, wanted) for each in case.ids)]
+
+
+@cache
+def _own() -> list[Case]:
+    return _read(cases_folder())
+
+
+def _read(folder: Path) -> list[Case]:
     known = set(statement_ids())
-    for path in sorted((folder or cases_folder()).glob("*/*.md")):
-        for document in load(path):
-            if not wanted or any(matches(each, wanted) for each in document.shows):
-                found.append(_case(document, known))
-    return found
+    return [_case(document, known) for path in sorted(folder.glob("*/*.md")) for document in load(path)]
 
 
 def matches(identifier: str, wanted: Iterable[str]) -> bool:

@@ -50,6 +50,18 @@ SECRET_FIELDS: Final = frozenset({"authorization", "cookie", "proxy-authorizatio
 """Fields, in lower case, whose values stay out of caches, messages and logs."""
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++").match
 
+# Of a start line, or of the head as a whole.
+_NOT_OF_A_FIELD: Final = frozenset(
+    {
+        "HPE_HEADER_OVERFLOW",
+        "HPE_INVALID_CONSTANT",
+        "HPE_INVALID_METHOD",
+        "HPE_INVALID_STATUS",
+        "HPE_INVALID_URL",
+        "HPE_INVALID_VERSION",
+    }
+)
+
 
 class AnywireError(Exception):
     """Base of everything anywire raises.
@@ -199,7 +211,7 @@ class ParseError(RemoteError, ValueError):
     def field(self) -> str | None:
         """Name of the field it is about, as received; None if it is about something else (ASK-35)."""
         packet, phase = self.raw_packet, self.phase
-        if not packet or phase not in ("head", "trailers") or self.code == "HPE_HEADER_OVERFLOW":
+        if not packet or phase not in ("head", "trailers") or self.code in _NOT_OF_A_FIELD:
             return None
         start = self._line()[0]
         match = _token(packet, start)
@@ -216,18 +228,22 @@ class ParseError(RemoteError, ValueError):
         if not self.raw_packet:
             return ""
         start, end = self._line()
-        if self.field is not None and self.field.lower() in SECRET_FIELDS:
-            return f"{self.field}: ***"
+        name = _token(self.raw_packet, start, start + 64)
+        if name is not None and name[0].decode("ascii").lower() in SECRET_FIELDS:
+            return f"{name[0].decode('ascii')}: ***"
         start = max(start, self.bytes_parsed - 32)
         return repr(self.raw_packet[start : min(start + 64, end)])[2:-1]
 
     def _line(self) -> tuple[int, int]:
         """Where the offending line begins and ends in ``raw_packet``, the lines it continues included."""
         packet = self.raw_packet or b""
-        start = packet.rfind(b"\n", 0, self.bytes_parsed) + 1
+        at = self.bytes_parsed
+        if self.code == "HPE_INVALID_URL" and packet[at - 1 : at] == b"\n":
+            at -= 1  # it is the offence: behind it is nothing that anybody has looked at
+        start = packet.rfind(b"\n", 0, at) + 1
         while start and packet[start : start + 1] in (b" ", b"\t"):
             start = packet.rfind(b"\n", 0, start - 1) + 1
-        end = packet.find(b"\n", self.bytes_parsed) + 1
+        end = packet.find(b"\n", at) + 1
         return start, end or len(packet)
 
 
