@@ -12,7 +12,7 @@ from anywire.conformance.sim.__main__ import main
 from anywire.conformance.sim._kernel import current
 from anywire.conformance.sim.worlds import World, WorldError, run_world
 
-WORLDS, BATCH = 1000, 250
+WORLDS, BATCH = 2000, 250
 
 
 @pytest.mark.parametrize("first", range(0, WORLDS, BATCH))
