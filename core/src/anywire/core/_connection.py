@@ -165,7 +165,8 @@ class Connection:
     @property
     def want_read(self) -> bool:
         """False while ``max_buffered`` bytes wait to be consumed."""
-        return self._parser.buffered < self._bound
+        parser = self._parser
+        return len(parser._buf) - parser._pos < self._bound  # asked with each piece
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, exactly once."""

@@ -91,6 +91,7 @@ class ServerConnection(Connection):
         cancel: ends whoever serves the connection, handler included, if the backend can do that.
         served: whoever serves the connection has begun, and will clean up; before that it must not be cancelled.
         greeted: the first step was taken; with it TLS is spoken, if it is to be.
+        half_close_due: the last response is queued: FIN behind it, then read on until the peer's.
         parked: whoever serves the connection sleeps until the response has ended.
         continue_pending: the client waits for ``100 Continue`` and has not been told (SRV-21).
         requests: how many requests were parsed here.
@@ -104,6 +105,7 @@ class ServerConnection(Connection):
         "cancel",
         "continue_pending",
         "greeted",
+        "half_close_due",
         "parked",
         "requests",
         "response",
@@ -125,6 +127,7 @@ class ServerConnection(Connection):
         self.continue_pending = False
         self.cancel: Callable[[], object] | None = None
         self.greeted = False
+        self.half_close_due = False
         self.parked = False
         self.served = False
         self.requests = 0
@@ -157,10 +160,11 @@ class ServerConnection(Connection):
         if state == IDLE:
             if self._lost:
                 return self._gone()
-            if (not self._parser.buffered and not self.eof) or self.stuck is not None:
+            parser = self._parser
+            if (parser._pos == len(parser._buf) and not self.eof) or self.stuck is not None:
                 return None
             try:
-                head = self._parser.next_request()
+                head = parser.next_request()
             except ParseError as error:
                 self._fail(error)
                 return self._gone()
@@ -235,19 +239,15 @@ class ServerConnection(Connection):
 
     def _start_linger(self) -> None:
         self._phase = _LINGER
+        self.half_close_due = True
         self._since = None
         self._draining = False
         self._discarded = 0
 
-    @property
-    def half_close_due(self) -> bool:
-        """The last response is queued: FIN behind it, then read on until the peer's."""
-        return self._phase == _LINGER
-
     def half_close_if_due(self) -> None:
         """Called before waiting for input."""
         pump = self.pump
-        if self._phase == _LINGER and not pump.blocked:
+        if self.half_close_due and not pump.blocked:
             pump.flush()
             pump.half_close()
 

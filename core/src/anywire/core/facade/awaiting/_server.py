@@ -175,7 +175,8 @@ class Server(_server.Server):
         while True:
             event = next_event()
             if event is None:
-                connection.half_close_if_due()
+                if connection.half_close_due:
+                    connection.half_close_if_due()
                 await pump.wait(FOREVER)
             elif isinstance(event, IncomingMessage):
                 if not event.complete or connection.idle_timeout:

@@ -205,7 +205,8 @@ class Server(_server.Server):
         while not connection.detached:
             event = next_event()
             if event is None:
-                connection.half_close_if_due()
+                if connection.half_close_due:
+                    connection.half_close_if_due()
                 return False
             if isinstance(event, IncomingMessage):
                 connection.parked = False
