@@ -181,14 +181,17 @@ class ClientConnection(Connection):
             return CLOSED_EVENT
         if self.receiving != IDLE:
             return self.error
+        parser = self._parser
+        if parser._pos == len(parser._buf) and not (self.eof or self._lost):
+            return None  # asked once before anything can be here
         try:
-            head = self._parser.next_response(request._method)
+            head = parser.next_response(request._method)
         except ParseError as error:
             if error.code == "HPE_INVALID_EOF_STATE":
                 return self._fail(self.hang_up())
             return self._fail(error)
         if head is None:
-            if self._lost or self._parser.at_eof:
+            if self._lost or parser.at_eof:
                 return self._fail(self.hang_up())
             return None
         status, reason, minor, fields, length, flags = head

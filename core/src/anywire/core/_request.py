@@ -216,7 +216,7 @@ class ClientRequest(Asked):
 
     def _message_ended(self) -> None:
         connection = self._connection
-        if connection is not None and not self._gone():
+        if connection is not None and not (self._over or self._error is not None):
             self._sent_at = self._now()
             connection.request_ended()
             if connection.receiving == DONE:
@@ -235,7 +235,11 @@ class ClientRequest(Asked):
             super()._mismatch(size)
 
     def _flush(self) -> bool:
-        return False if self._gone() else super()._flush()
+        if self._over or self._error is not None:
+            return False
+        if self._connection is None and self.writable_ended:
+            return True  # it goes out when there is a connection, however much it is
+        return super()._flush()
 
     def _gone(self) -> bool:
         """Nothing we write can still arrive: the exchange ended early or the answer closed it (CLI-67)."""
