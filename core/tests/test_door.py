@@ -15,7 +15,9 @@ from anywire.core.facade._sockets import NOT_NOW
 
 
 class Sock:
-    """A listening socket, and its runtime."""
+    """A listening socket, its runtime, and its server."""
+
+    full = False
 
     def __init__(self) -> None:
         self.waiting: deque[Any] = deque()
@@ -64,7 +66,8 @@ def make(*waiting: object) -> tuple[Sock, Under, list[Any]]:
     sock = Sock()
     entered: list[Any] = []
     sock.waiting.extend(waiting)
-    return sock, Under(sock, sock, entered.append), entered
+    server: Any = sock
+    return sock, Under(sock, server, sock, entered.append), entered
 
 
 def test_all_who_wait_are_let_in_but_not_too_many_at_once() -> None:
@@ -194,6 +197,62 @@ def test_timers_do_not_add_up() -> None:
     assert sock.events.count("watch") == looks
     door.retry(sock.timers[-1])
     assert sock.events.count("watch") == looks + 1
+
+
+def test_a_full_server_lets_them_wait_until_there_is_room_ASK_44() -> None:
+    sock, door, entered = make(1, 2)
+    sock.full = True
+    door.knock()
+    assert sock.events == ["look away"], "which is nothing to report"
+    assert sock.timers == [], "nor to look at again before something has changed"
+    door.retry(PAUSE)  # of another time
+    door.resume()
+    assert sock.events[1:] == ["watch"]
+    door.knock()
+    assert sock.events[2:] == ["look away"], "it was not enough"
+    assert list(sock.waiting) == [1, 2]
+
+    def enter(client: object) -> None:
+        entered.append(client)
+        sock.full = True
+
+    door._enter = enter
+    for each in (1, 2):
+        sock.full = False
+        door.resume()
+        door.knock()
+        assert entered[-1] == each
+        assert door.paused
+    assert entered == [1, 2]
+
+
+def test_room_that_is_made_just_when_it_pauses_is_seen_ASK_44() -> None:
+    """By another thread, which found nothing paused."""
+    sock, door, entered = make(1)
+
+    class Server:
+        answers = iter([True, False, False, False])
+
+        @property
+        def full(self) -> bool:
+            return next(self.answers)
+
+    door._server = Server()  # type: ignore[assignment]
+    door.knock()
+    assert not door.paused
+    assert sock.events == ["look away", "watch"]
+    door.knock()
+    assert entered == [1]
+
+
+def test_a_full_server_that_closes_lets_them_in_to_be_dropped_ASK_44() -> None:
+    sock, door, entered = make(1, 2)
+    sock.full = True
+    door.knock()
+    door.close()
+    assert entered == [1, 2]
+    door.resume()
+    assert sock.events == ["look away", "look away", "close"]
 
 
 def test_who_cannot_be_served_is_let_go_and_the_next_one_is_let_in() -> None:

@@ -119,6 +119,16 @@ class TestServerOptions:
             with pytest.raises(ArgumentTypeError, match=name):
                 server_options({name: wrong})
 
+    def test_at_max_connections(self) -> None:
+        # ASK-44
+        assert server_options().at_max_connections == "drop"
+        assert server_options({"at_max_connections": None}).at_max_connections == "drop"
+        assert server_options({"at_max_connections": "pause"}).at_max_connections == "pause"
+        with pytest.raises(ArgumentValueError, match=r"at_max_connections.*'drop' or 'pause'.*wait"):
+            server_options({"at_max_connections": "wait"})
+        with pytest.raises(ArgumentTypeError, match="at_max_connections"):
+            server_options({"at_max_connections": True})
+
     @pytest.mark.parametrize(
         "name",
         ["timeout", "keep_alive_timeout", "headers_timeout", "request_timeout", "write_timeout", "linger_timeout"],

@@ -163,7 +163,7 @@ class Runtime(Resolver):
 
     async def listen(self, server: Server, options: Any) -> Listening:
         sockets = listening_sockets(socket, os, options)
-        doors = [Entrance(self, sock, partial(self.inject, server)) for sock in sockets]
+        doors = [Entrance(self, server, sock, partial(self.inject, server)) for sock in sockets]
         for door in doors:
             door.watch(True)
         return Listening(os, options, sockets, doors)

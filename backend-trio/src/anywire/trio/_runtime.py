@@ -103,7 +103,7 @@ class Entrance(Door):
     """One listening socket."""
 
     def __init__(self, listener: Listener, sock: socket.socket) -> None:
-        super().__init__(listener.runtime, sock, listener.admit)
+        super().__init__(listener.runtime, listener.server, sock, listener.admit)
         self._resumed = trio.Event()
 
     def watch(self, wanted: bool) -> None:
@@ -131,7 +131,7 @@ class Listener(Listening):
     def __init__(self, runtime: Runtime, server: Server, options: Any) -> None:
         sockets = listening_sockets(socket, os, options)
         self.runtime = runtime
-        self._server = server
+        self.server = server
         self._nursery: trio.Nursery | None = None
         self.running = trio.Event()
         self._entrances = [Entrance(self, sock) for sock in sockets]
@@ -153,7 +153,7 @@ class Listener(Listening):
         if self._nursery is None:
             sock.close()
         else:
-            begin(self._server, Pump(sock, NOBODY, self.runtime.clock, self._nursery), self._nursery.start_soon)
+            begin(self.server, Pump(sock, NOBODY, self.runtime.clock, self._nursery), self._nursery.start_soon)
 
 
 def begin(server: Server, pump: Pump, start: Callable[..., object]) -> None:

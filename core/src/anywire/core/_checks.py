@@ -107,6 +107,16 @@ def check_callable(value: object, name: str, kind: str = "property") -> Any:
     return value
 
 
+def check_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
+    """One of some words."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "str", value)
+    if value not in choices:
+        words = " or ".join(map(repr, choices))
+        raise ArgumentValueError(f'The value of "{name}" must be {words}. Received {received(value)}')
+    return value
+
+
 def check_subclass(value: Any, name: str, base: type[T]) -> type[T]:
     """`base` for None, or a subclass of it (MOD-16)."""
     if value is None:

@@ -121,6 +121,7 @@ class ServerKeywords(_TlsKeywords, total=False):
     """What ``create_server()`` takes as keywords."""
 
     allow_half_open: bool | None
+    at_max_connections: Literal["drop", "pause"] | None
     headers_timeout: float | None
     http_allow_half_open: bool | None
     incoming_message_class: type[Any] | None

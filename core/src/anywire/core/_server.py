@@ -86,7 +86,7 @@ class Server(Emitter):
         request_timeout: seconds a whole request may take to arrive; default 300 (SRV-L1).
         write_timeout: seconds without a byte taken of a response that waits to be; default 60 (SEC-28).
         linger_timeout: seconds to wait for the client's FIN, or for a body nobody reads; default 5.
-        max_connections: open connections beyond which new ones are dropped; None is no limit (SRV-46).
+        max_connections: open connections beyond which new ones are dropped, or wait; None is no limit (SRV-46, ASK-44).
         max_requests_per_socket: requests after which a connection is closed; 0 is no limit (SRV-L3).
         http_allow_half_open: answer a request whose client half-closed (SRV-28).
         draining: ``close()`` was called: every response is the last of its connection (SRV-88).
@@ -101,6 +101,7 @@ class Server(Emitter):
 
     __slots__ = (
         "__weakref__",
+        "_max_connections",
         "connections",
         "context",
         "date",
@@ -114,7 +115,6 @@ class Server(Emitter):
         "lenient",
         "limits",
         "linger_timeout",
-        "max_connections",
         "max_requests_per_socket",
         "options",
         "request_timeout",
@@ -153,7 +153,7 @@ class Server(Emitter):
         self.request_timeout: float = options.request_timeout
         self.write_timeout: float = options.write_timeout
         self.linger_timeout: float = options.linger_timeout
-        self.max_connections: int | None = options.max_connections
+        self._max_connections: int | None = options.max_connections
         self.max_requests_per_socket: int = options.max_requests_per_socket
         self.http_allow_half_open: bool = options.http_allow_half_open
         self.incoming_message_class = check_subclass(
@@ -162,6 +162,29 @@ class Server(Emitter):
         self.server_response_class = check_subclass(
             options.server_response_class, "server_response_class", response_class
         )
+
+    @property
+    def max_connections(self) -> int | None:
+        """Most connections; None is no limit (SRV-46). A change counts at once: who waits is let in (ASK-44)."""
+        return self._max_connections
+
+    @max_connections.setter
+    def max_connections(self, count: int | None) -> None:
+        self._max_connections = count
+        self._has_room()
+
+    @property
+    def full(self) -> bool:
+        """Accept nobody now: they are to wait until a connection has gone (ASK-44)."""
+        return self.options.at_max_connections == "pause" and self._at_limit
+
+    @property
+    def _at_limit(self) -> bool:
+        most = self._max_connections
+        return bool(most) and len(self.connections) >= most  # type: ignore[operator]
+
+    def _has_room(self) -> None:
+        """There may be: accept again, if that was paused; facades do."""
 
     @property
     def max_headers_count(self) -> int:

@@ -17,6 +17,7 @@ from ._checks import (
     EMPTY,
     check_bool,
     check_callable,
+    check_choice,
     check_host,
     check_names,
     check_port,
@@ -119,7 +120,9 @@ class ServerOptions:
         keep_alive_hint: announce it in a ``Keep-Alive`` field, and wait a second longer than announced; False (SRV-L5).
         headers_timeout: limit for a message head to arrive; 60.0 (SRV-60).
         request_timeout: limit for a whole request to arrive; 300.0 (SRV-L1).
-        max_connections: further connections are closed at once; None = unlimited (SRV-46).
+        max_connections: most connections; None = unlimited (SRV-46).
+        at_max_connections: what becomes of further ones: ``"drop"``, closed at once (SRV-46), or ``"pause"``, they wait
+            to be accepted until another one goes (ASK-44); ``"drop"``.
         max_requests_per_socket: requests answered on one connection; 0 = unlimited (SRV-L3).
         http_allow_half_open: go on with a client that has ended its side; False (SRV-28).
         should_upgrade_callback: asked with each request that offers an upgrade, whether ``upgrade`` listeners get it;
@@ -148,6 +151,7 @@ class ServerOptions:
     headers_timeout: float = 60.0
     request_timeout: float = 300.0
     max_connections: int | None = None
+    at_max_connections: str = "drop"
     max_requests_per_socket: int = 0
     http_allow_half_open: bool = False
     should_upgrade_callback: Callable[[Any], object] | None = None
@@ -215,7 +219,8 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
 
     Raises:
         ArgumentTypeError: an unknown name, or a value of the wrong type.
-        ArgumentValueError: ``ERR_OUT_OF_RANGE``: a negative or fractional size, a negative or endless duration.
+        ArgumentValueError: ``ERR_OUT_OF_RANGE``: a negative or fractional size, a negative or endless duration; or
+            `at_max_connections` is neither of its words.
     """
     if not SERVER_OPTIONS.issuperset(options):
         raise unknown_option(options, SERVER_OPTIONS)
@@ -231,6 +236,8 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
         for name in names:
             if (value := options.get(name)) is not None:
                 setattr(made, name, check(value, name))
+    if (choice := options.get("at_max_connections")) is not None:
+        made.at_max_connections = check_choice(choice, "at_max_connections", ("drop", "pause"))
     if (callback := options.get("should_upgrade_callback")) is not None:
         made.should_upgrade_callback = check_callable(callback, "should_upgrade_callback")
     made.unique_headers = check_names(options.get("unique_headers"), "unique_headers")

@@ -219,6 +219,10 @@ class Kernel:
         """Call it once this step is over."""
         self._ready.append(call)
 
+    def watch(self, listener: Any, events: int, call: Callable[[], None]) -> None:
+        """Call it for each that waits there to be accepted, and comes; if `events` are 0, no more."""
+        listener.watch(call if events else None)
+
     def at(self, when: float, call: Callable[[], object]) -> Deadline:
         """Call it when the clock is there."""
         return self._timers.add(when, call)

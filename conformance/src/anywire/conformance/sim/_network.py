@@ -169,6 +169,13 @@ class Listener:
         self._complete()
         return made
 
+    def watch(self, call: Callable[[], None] | None) -> None:
+        """Call it soon for each that waits, and for each that comes; None ends it."""
+        self.on_connection = call
+        if call is not None:
+            for _each in self._queue:
+                self._network.kernel.soon(call)
+
     def knock(self, client: Pump) -> None:
         """Somebody connects."""
         self._knocking.append(client)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, Address, ArgumentTypeError, addresses_from_lookup
-from anywire.core.facade import PROBE, Door, Listening
+from anywire.core.facade import PROBE, Listening, LoopDoor
 
 from ._kernel import Kernel, Parking, current
 from ._pump import Pump
@@ -151,10 +151,7 @@ class Runtime:
         await self._kernel.sleep(0)
         port = options.port or self._network.port()
         listener = self._network.listen(options.path or (options.host, port), options.backlog)
-
-        door = Door(self, listener, partial(self.inject, server))
-        listener.on_connection = door.knock
-        return Listening(None, options, [listener], [door])
+        return Listening(None, options, [listener], [LoopDoor(self, self._kernel, server, listener)])
 
     def accept(self, listener: Any) -> Any:
         """Who waits, or None."""

@@ -11,6 +11,8 @@ that follow one another.
 
 **Without descriptors** the socket stays readable, and who looked again at once would do nothing
 else. So it is left alone for :data:`PAUSE` seconds, or until a connection has ended.
+
+**A server that is full** has them wait in the same queue (ASK-44), until one has ended or the limit is raised.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .._server_options import ListenOptions
+    from ._server import Server
 
 __all__ = ["Door", "Listening", "LoopDoor"]
 
@@ -51,19 +54,21 @@ class Door:
 
     Args:
         runtime: has ``accept(sock)``, ``report(message, error)`` and ``now()``.
+        server: whose connections they are; asked whether it is full.
         sock: listening and non-blocking; the door's from now on.
-        enter: takes what was accepted.
+        enter: takes what was accepted; by then the server counts it.
 
     Attributes:
         closed: for good.
         paused: there is no room.
-        due: when to look again, if it is paused.
+        due: when to look again, if it is paused; ``inf`` if only for a connection that ends.
     """
 
-    __slots__ = ("_enter", "_hopeful", "_quiet_until", "_runtime", "closed", "due", "paused", "sock")
+    __slots__ = ("_enter", "_hopeful", "_quiet_until", "_runtime", "_server", "closed", "due", "paused", "sock")
 
-    def __init__(self, runtime: Any, sock: Any, enter: Callable[[Any], object]) -> None:
+    def __init__(self, runtime: Any, server: Server, sock: Any, enter: Callable[[Any], object]) -> None:
         self._runtime = runtime
+        self._server = server
         self._enter = enter
         self._quiet_until = -FOREVER
         self.sock = sock
@@ -89,6 +94,9 @@ class Door:
                 return
 
     def _let_in(self) -> bool:
+        if self._server.full:
+            self._wait()
+            return False
         try:
             sock = self._runtime.accept(self.sock)
         except OSError as error:
@@ -105,6 +113,13 @@ class Door:
         except Exception as error:  # it ends this connection, and nothing else
             sock.close()
             self._runtime.report("Cannot serve a connection", error)
+
+    def _wait(self) -> None:
+        self.due = FOREVER  # before the other, which other threads look at
+        self.paused = True
+        self.watch(False)
+        if not self._server.full:  # another thread ended a connection, and found nothing paused
+            self.retry(FOREVER)
 
     def _pause(self, error: OSError) -> None:
         now = self._runtime.now()
@@ -124,7 +139,7 @@ class Door:
             self.watch(True)
 
     def resume(self) -> None:
-        """A connection has ended: look again, if there was no room."""
+        """There may be room: look again, if there was none."""
         if self.paused:
             self._hopeful = True
             self.retry(self.due)
@@ -159,7 +174,7 @@ class LoopDoor(Door):
     __slots__ = ("_loop", "_timer")
 
     def __init__(self, runtime: Any, loop: Any, server: Any, sock: Any) -> None:
-        super().__init__(runtime, sock, partial(runtime.inject, server))
+        super().__init__(runtime, server, sock, partial(runtime.inject, server))
         self._loop = loop
         self._timer: Any = None
         self.watch(True)
@@ -205,7 +220,7 @@ class Listening:
             door.close()
 
     def resume(self) -> None:
-        """A connection has ended: accept again, if that was for want of a descriptor."""
+        """There may be room: accept again, if that was paused."""
         for door in self._doors:
             door.resume()
 

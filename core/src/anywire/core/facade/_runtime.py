@@ -35,7 +35,10 @@ class Listener(Protocol):
         """Accept no more, now, but let in who has been waiting (ASK-47). Connections go on."""
 
     def resume(self) -> None:
-        """A connection has ended: accept again, if that was for want of a descriptor."""
+        """A connection has gone, or the limit was raised: accept again, if that was paused.
+
+        Accepting pauses while ``server.full`` (ASK-44), and for want of a descriptor.
+        """
 
     def finish(self) -> None:
         """The last connection is gone: leave nothing running."""

@@ -284,7 +284,7 @@ class Server(_server.Server):
         if self._ended:  # accepted before, and told only now: nobody would ever close it (ASK-47)
             pump.abort()
             return None
-        if self.max_connections and len(self.connections) >= self.max_connections:
+        if self._at_limit:
             try:
                 if self._listeners is not None:
                     self.emit("drop", _server.Dropped.of(pump))
@@ -310,12 +310,15 @@ class Server(_server.Server):
         self.connections.discard(connection)
         if not connection.switched:
             connection.pump.close()
-        if self._listener is not None:
-            self._listener.resume()
+        self._has_room()
         if self.draining:
             for waiter in list(self._closed):
                 waiter.wake()
             self._check_closed()
+
+    def _has_room(self) -> None:
+        if self._listener is not None:
+            self._listener.resume()
 
     # ---------------------------------------------------------------- one exchange
 
@@ -341,6 +344,7 @@ class Server(_server.Server):
             request.complete = True
             socket._detach()
             self.connections.discard(connection)
+            self._has_room()
             return event, (request, socket, head)
         if event == "connect":
             connection.destroy()

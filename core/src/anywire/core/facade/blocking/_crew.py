@@ -14,6 +14,7 @@ Threads, clocks and polling are the backend's; what is used of them is in :class
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..._pump import FOREVER, NOBODY
@@ -138,15 +139,14 @@ class Entrance(Post):
 
 
 class _Door(Door):
-    """One thread knocks; any may close it, or have found room."""
+    """One thread at a time lets in, by whichever door, so that none is let in beyond the limit; any may find room."""
 
-    __slots__ = ("_lock", "_post")
+    __slots__ = ("_lock",)
 
     def __init__(self, post: Entrance, sock: Any) -> None:
         crew = post.crew
-        super().__init__(crew.runtime, sock, lambda sock: crew.admit(crew.runtime.pump_class(sock, NOBODY)))
-        self._post = post
-        self._lock = crew.runtime.threading.RLock()
+        super().__init__(crew.runtime, crew.server, sock, partial(_admit, crew))
+        self._lock = crew.door_lock
 
     def knock(self, *_: Any) -> None:
         with self._lock:
@@ -155,6 +155,10 @@ class _Door(Door):
     def close(self) -> None:
         with self._lock:
             super().close()
+
+
+def _admit(crew: Crew, sock: Any) -> None:
+    crew.admit(crew.runtime.pump_class(sock, NOBODY))
 
 
 class Line(Post):
@@ -233,6 +237,7 @@ class Crew:
         self.runtime = runtime
         self.server = server
         self._lock = runtime.threading.Lock()
+        self.door_lock = runtime.threading.RLock()
         self._roster = Roster(max_workers)
         self._timers = Timers()
         self._poller = runtime.poller()
@@ -465,7 +470,7 @@ class Crew:
     # ---------------------------------------------------------------- the end
 
     def resume(self) -> None:
-        """A connection has ended: accept again, if that was for want of a descriptor."""
+        """There may be room: accept again, if that was paused."""
         for entrance in self._entrances:
             if entrance.door.paused:
                 entrance.door.resume()
