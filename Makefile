@@ -23,7 +23,7 @@ PARTS := $(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml packages/*/py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lines setup demo serve test test-all check conformance goldens probe fuzz sim sweep lint types contracts unit format blocking docs api clean distclean
+.PHONY: help lines setup demo serve test test-all check conformance goldens bench wrk probe fuzz sim sweep lint types contracts unit format blocking docs api clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,7 @@ help: ## This list
 	@echo "make serve DIR=. PORT=8080 HOST=127.0.0.1 BACKEND=asyncio"
 	@echo "make fuzz SECONDS=600 ARGS='--targets server client'"
 	@echo "make sim SEEDS=0-99999                     as many worlds as you like; SEEDS=3347 runs one"
+	@echo "make bench ONLY=server,client QUICK=1      some groups, or everything in under three minutes"
 	@echo "make unit ARGS='core/tests -k parser -x'   arguments for pytest"
 	@echo "make PYTHON=python3.13 …                   another interpreter for a new .venv"
 
@@ -116,6 +117,13 @@ sweep: $(STAMP) ## Cancel everything at every suspension, over TLS too, and tell
 real-peers: ## nginx, HAProxy and curl for the tests that need them (Debian, as root)
 	@(for each in nginx haproxy curl; do command -v $$each >/dev/null || exit 1; done) || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx haproxy curl >/dev/null; }
+
+wrk:
+	@command -v wrk >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >/dev/null; } || \
+		echo "make bench: wrk cannot be had, so no server is measured (Debian: apt-get install wrk, as root)" >&2
+
+bench: $(STAMP) $(PEERS) wrk ## Speed and memory beside peers and bare sockets: benchmarks/results/ (ONLY=server QUICK=1; benchmarks/README.md)
+	@PYTHONPATH=benchmarks $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(ARGS)
 
 probe: $(STAMP) $(PEERS) ## Ask ours and every peer that is installed what the RFCs ask of a server: docs/probes.md (ARGS='--only nginx')
 	$(BIN)/python benchmarks/probe_table.py $(ARGS)

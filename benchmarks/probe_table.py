@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from catalogue import ROOT, running, servers
+from bench.catalogue import ROOT, running, servers
 
 from anywire.conformance.probing import LEVELS, Finding, load_probes, probe, tally
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import sys
 from typing import Any
 
@@ -55,5 +57,11 @@ app.add_routes([
     web.get("/", small), web.post("/", small), web.get("/chunks", chunks), web.get("/down", down),
     web.post("/echo", echo), web.post("/up", up),
 ])  # fmt: skip
+context = None
+if cert := os.environ.get("BENCH_CERT"):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, os.environ["BENCH_KEY"])
 uvloop.install()
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None, backlog=4096)
+web.run_app(
+    app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None, backlog=4096, ssl_context=context
+)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
 runtime, port = sys.argv[1], int(sys.argv[2])
-http: Any = importlib.import_module(f"anywire.{'trio' if runtime == 'trio' else 'asyncio'}.http")
+CERT = os.environ.get("BENCH_CERT")
+TLS = {"cert": CERT, "key": os.environ["BENCH_KEY"]} if CERT else {}
+http: Any = importlib.import_module(f"anywire.{'trio' if runtime == 'trio' else 'asyncio'}.http{'s' if TLS else ''}")
 
 SMALL = {"Content-Type": "text/plain", "Content-Length": "14"}
 PIECE = bytes(65536)
@@ -46,7 +49,7 @@ async def app(req: Any, res: Any) -> None:
 
 
 async def main() -> None:
-    async with http.create_server(app) as server:
+    async with http.create_server(app, **TLS) as server:
         server.grace = 0.1
         await server.listen(port, "127.0.0.1", backlog=4096)
         await server.serve_forever()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from typing import Any
 
 runtime, port = sys.argv[1], int(sys.argv[2])
-http: Any = importlib.import_module(f"anywire.{runtime}.http")
+CERT = os.environ.get("BENCH_CERT")
+TLS = {"cert": CERT, "key": os.environ["BENCH_KEY"]} if CERT else {}
+http: Any = importlib.import_module(f"anywire.{runtime}.http{'s' if TLS else ''}")
 
 SMALL = {"Content-Type": "text/plain", "Content-Length": "14"}
 PIECE = bytes(65536)
@@ -46,7 +49,7 @@ def app(req: Any, res: Any) -> None:
         res.end()
 
 
-with http.create_server(app) as server:
+with http.create_server(app, **TLS) as server:
     server.grace = 0.1
     server.listen(port, "127.0.0.1", backlog=4096)
     server.serve_forever()

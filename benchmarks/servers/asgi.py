@@ -9,7 +9,10 @@ PIECE = bytes(65536)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] != "http":
+    if scope["type"] == "lifespan":  # hypercorn on trio fails if it is not answered
+        for word in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{word}.complete"})
         return
     path = scope["path"]
     if path == "/":

@@ -2,12 +2,13 @@
 
 RUNTIME is one of asyncio, uvloop, trio, gevent, threads, threads-slow.
 
-It answers whatever ends in an empty line with the same bytes, by the means that its runtime offers for streams:
+It answers each empty line with the same bytes, by the means that its runtime offers for streams:
 a protocol on asyncio, stream methods on trio, recv and sendall on gevent and in a thread per connection.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -26,8 +27,8 @@ def asyncio_main() -> None:
             self.transport = transport
 
         def data_received(self, data: bytes) -> None:
-            if data.endswith(b"\r\n\r\n"):
-                self.transport.write(RESPONSE * data.count(b"\r\n\r\n"))
+            if count := data.count(b"\r\n\r\n"):
+                self.transport.write(RESPONSE * count)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -47,9 +48,10 @@ def trio_main() -> None:
 
     async def serve(stream: Any) -> None:
         stream.setsockopt(6, 1, 1)
-        while data := await stream.receive_some(65536):
-            if data.endswith(b"\r\n\r\n"):
-                await stream.send_all(RESPONSE)
+        with contextlib.suppress(trio.BrokenResourceError):  # wrk resets what is open when time is over
+            while data := await stream.receive_some(65536):
+                if count := data.count(b"\r\n\r\n"):
+                    await stream.send_all(RESPONSE * count)
 
     async def main() -> None:
         await trio.serve_tcp(serve, port, host="127.0.0.1", backlog=4096)
@@ -60,12 +62,16 @@ def trio_main() -> None:
 def blocking_main(socket: Any, spawn: Any) -> None:
     def serve(sock: Any) -> None:
         sock.setsockopt(6, 1, 1)
-        while data := sock.recv(65536):
-            if data.endswith(b"\r\n\r\n"):
-                sock.sendall(RESPONSE)
+        with contextlib.suppress(ConnectionResetError):
+            while data := sock.recv(65536):
+                if count := data.count(b"\r\n\r\n"):
+                    sock.sendall(RESPONSE * count)
         sock.close()
 
-    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+    listener = socket.socket()  # gevent's create_server() makes one that is not gevent's
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(4096)
     while True:
         sock, _ = listener.accept()
         spawn(serve, sock)
@@ -79,10 +85,11 @@ def pool_main() -> None:
 
     def serve(sock: socket.socket) -> None:
         sock.setsockopt(6, 1, 1)
-        while data := sock.recv(65536):
-            if data.endswith(b"\r\n\r\n"):
-                time.sleep(0.02)
-                sock.sendall(RESPONSE)
+        with contextlib.suppress(ConnectionResetError):
+            while data := sock.recv(65536):
+                if b"\r\n\r\n" in data:
+                    time.sleep(0.02)
+                    sock.sendall(RESPONSE)
         sock.close()
 
     pool = ThreadPoolExecutor(64)

@@ -1,9 +1,10 @@
 // Node's own http module: node_server.js PORT
 'use strict';
-const http = require('http');
+const fs = require('fs');
+const { BENCH_CERT, BENCH_KEY } = process.env;
 const PIECE = Buffer.alloc(65536);
 
-http.createServer((req, res) => {
+const app = (req, res) => {
   const path = req.url;
   if (path === '/') {
     res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': '14' });
@@ -34,4 +35,9 @@ http.createServer((req, res) => {
     res.writeHead(404);
     res.end();
   }
-}).listen(Number(process.argv[2]), '127.0.0.1', 4096);
+};
+
+const server = BENCH_CERT
+  ? require('https').createServer({ cert: fs.readFileSync(BENCH_CERT), key: fs.readFileSync(BENCH_KEY) }, app)
+  : require('http').createServer(app);
+server.listen(Number(process.argv[2]), '127.0.0.1', 4096);

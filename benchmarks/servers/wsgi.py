@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -45,15 +46,21 @@ def _pieces(environ: Any) -> Iterator[bytes]:
 
 if __name__ == "__main__":
     kind, port = sys.argv[1], int(sys.argv[2])
+    cert, secret = os.environ.get("BENCH_CERT"), os.environ.get("BENCH_KEY", "")
     if kind == "waitress":
         import waitress
 
         waitress.serve(app, host="127.0.0.1", port=port, threads=64, backlog=4096, connection_limit=4096)
     elif kind == "cheroot":
+        from cheroot.ssl.builtin import BuiltinSSLAdapter
         from cheroot.wsgi import Server
 
-        Server(("127.0.0.1", port), app, numthreads=64, request_queue_size=4096).safe_start()
+        server = Server(("127.0.0.1", port), app, numthreads=64, request_queue_size=4096)
+        if cert:
+            server.ssl_adapter = BuiltinSSLAdapter(cert, secret)
+        server.safe_start()
     else:
         from gevent.pywsgi import WSGIServer
 
-        WSGIServer(("127.0.0.1", port), app, log=None, backlog=4096).serve_forever()
+        secure = {"certfile": cert, "keyfile": secret} if cert else {}
+        WSGIServer(("127.0.0.1", port), app, log=None, backlog=4096, **secure).serve_forever()
