@@ -200,6 +200,70 @@ def test_what_is_wrong_with_a_backend_is_told_in_one_line(tmp_path: Path, text: 
     assert len(done.stderr.splitlines()) == 1
 
 
+RAISING = """
+from anywire.conformance import parsing
+from anywire.conformance.simulated import Simulated
+
+class Broken(BaseException):
+    pass
+
+class Parser(parsing.Parser):
+    def receive_data(self, data):
+        raise Broken("of my parser")
+
+class Parsing(Simulated):
+    def __init__(self):
+        super().__init__()
+        parsing.Parser = Parser
+
+class Group(Simulated):
+    def run(self, scenario):
+        raise BaseExceptionGroup("of my runtime", [Broken("of my loop")])
+
+class Early(Simulated):
+    @property
+    def https(self):
+        return 1 // 0
+
+    @https.setter
+    def https(self, module):
+        pass
+
+class Ordinary(Simulated):
+    def run(self, scenario):
+        raise LookupError("of my loop")
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "only", "says"),
+    [
+        ("Parsing", "WIR-56", r"Broken: of my parser \(.*mine\.py:10\)"),
+        ("Group", "WIR-12", r"Broken: of my loop \(.*mine\.py:19\)"),
+        ("Early", "SEC-42", r"ZeroDivisionError: integer division or modulo by zero \(.*mine\.py:24\)"),
+        ("Ordinary", "WIR-12", r"LookupError: of my loop \(.*mine\.py:32\)"),
+    ],
+)
+def test_what_a_parser_or_backend_raises_is_a_verdict(tmp_path: Path, backend: str, only: str, says: str) -> None:
+    (tmp_path / "mine.py").write_text(RAISING)
+    done = command(tmp_path, "run", "--backend", f"mine:{backend}", "--only", only, "-s")
+    assert (done.returncode, done.stderr) == (1, "")
+    where = r"^✗ .*\n    .*\.md:\d+\n(?:    expected by: .*\n)?"
+    assert re.search(rf"{where}    the .*: {says}$", done.stdout, re.MULTILINE)
+    assert re.search(rf"^✗ {only} +fail ", done.stdout, re.MULTILINE)
+
+
+def test_an_interrupted_run_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = resolve(SIM)
+
+    def interrupted(scenario: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_case(backend, next(case for case in load_cases() if case.role == "server"), "whole")
+
+
 STUCK = """
 import threading
 from anywire.conformance import run_command

@@ -29,6 +29,9 @@ T = TypeVar("T")
 PATIENCE = 60.0 if sys.flags.dev_mode else 20.0
 """Seconds after which something that does not happen is a failure. Nothing relies on it. `-X dev` takes its time."""
 
+NEEDED = ("flag", "hook", "http", "name", "now", "reports", "run", "start", "virtual", "world")
+"""What a backend has."""
+
 KNOWN = {
     "anywire.asyncio": "awaiting:on_asyncio",
     "anywire.asyncio+uvloop": "awaiting:on_uvloop",
@@ -168,22 +171,25 @@ def resolve(name: str) -> Backend:
     try:
         imported = importlib.import_module(module)
     except Exception as error:
-        raise UsageError(f"backend {name!r} cannot be imported: {_told(error)}") from error
+        says = error if isinstance(error, ImportError) else told(error)
+        raise UsageError(f"backend {name!r} cannot be imported: {says}") from error
     if not callable(made := getattr(imported, maker, None)):
         raise UsageError(f"backend {name!r}: the module {module} ({imported.__file__}) has no function {maker!r}")
     try:
         backend = made()
+        lacks = [each for each in NEEDED if not hasattr(backend, each)]
     except Exception as error:
-        raise UsageError(f"backend {name!r}: {maker}() failed: {_told(error)}") from error
-    needed = ("flag", "hook", "http", "name", "now", "reports", "run", "start", "virtual", "world")
-    lacks = [each for each in needed if not hasattr(backend, each)]
+        raise UsageError(f"backend {name!r}: {maker}() failed: {told(error)}") from error
     if lacks:
         raise UsageError(f"backend {name!r}: what {maker}() returns lacks {', '.join(lacks)}")
     return backend  # type: ignore[no-any-return]
 
 
-def _told(error: Exception) -> str:
-    """An error of somebody else's code, with its place."""
+def told(error: BaseException) -> str:
+    """An error of somebody else's code: its type, its text and its place."""
     frames = traceback.extract_tb(error.__traceback__)
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+        frames = traceback.extract_tb(error.__traceback__) or frames
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{error}" if isinstance(error, ImportError) else f"{type(error).__name__}: {error}{where}"
+    return f"{type(error).__name__}: {error}{where}"
