@@ -65,6 +65,7 @@ class Setup:
     lenient: bool = False
     method: str | None = None
     take_rest: bool = False
+    tolerate: frozenset[str] = frozenset()
 
 
 def setup_of(document: Document) -> Setup:
@@ -117,7 +118,7 @@ def events(setup: Setup, pieces: Iterable[bytes], *, end: bool = False) -> list[
 class _Log:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.parser = Parser(setup.role, setup.limits, lenient=setup.lenient)
+        self.parser = Parser(setup.role, setup.limits, lenient=setup.lenient, tolerate=setup.tolerate)
         self.lines: list[str] = []
         self.in_body = False
         self.taking = False

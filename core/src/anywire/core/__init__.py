@@ -38,6 +38,7 @@ from ._header_store import HeaderStore
 from ._incoming import IncomingMessage
 from ._keywords import AgentKeywords, RequestKeywords, ServerKeywords
 from ._lease import ASSIGNED, DONE, OPEN, QUEUED, Lease, PoolStats
+from ._leniency import LENIENCIES, Leniency
 from ._limits import Limits
 from ._names import http_name, https_name
 from ._options import RequestOptions, request_options
@@ -63,6 +64,7 @@ __all__ = [
     "DONE",
     "FOREVER",
     "HIGH_WATER_MARK",
+    "LENIENCIES",
     "METHODS",
     "NOBODY",
     "OPEN",
@@ -91,6 +93,7 @@ __all__ = [
     "HeaderStore",
     "IncomingMessage",
     "Lease",
+    "Leniency",
     "Limits",
     "ListenOptions",
     "LocalError",

@@ -21,6 +21,7 @@ from ._checks import (
 from ._client_connection import ClientConnection
 from ._emitter import Emitter
 from ._lease import TIMEOUT
+from ._leniency import NOTHING, check_lenient
 from ._names import TLS_OPTIONS, http_name, https_name
 from ._options import check_family, server_name
 
@@ -44,11 +45,11 @@ _HINT = re.compile(
 
 _POLICY = frozenset(
     {
-        "default_port", "keep_alive", "keep_alive_delay", "max_free_sockets", "max_socket_age", "max_sockets",
-        "max_total_sockets", "path", "protocol", "scheduling", "timeout",
+        "default_port", "keep_alive", "keep_alive_delay", "lenient", "max_free_sockets", "max_socket_age",
+        "max_sockets", "max_total_sockets", "path", "protocol", "scheduling", "timeout",
     }
 )  # fmt: skip
-"""Options that are about the pool, not about a connection."""
+"""Options that are not about a connection."""
 
 _CONNECTION = TLS_OPTIONS | {
     "family", "host", "local_address", "lookup", "port", "socket_options", "socket_path", "tls",
@@ -72,12 +73,13 @@ _CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
 class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]):
     """A pool of client connections (AGT-1 to AGT-91). See :class:`anywire.core.Agent` for the options.
 
-    Beside those it takes ``create_connection``, and options of connections, which win over those of requests (AGT-8):
+    Beside those it takes ``create_connection``, ``lenient`` (names of leniencies for the answers to requests that do
+    not give their own, ASK-36), and options of connections, which win over those of requests (AGT-8):
     ``host``, ``port``, ``family``, ``local_address``, ``lookup``, ``socket_path``, ``socket_options`` and TLS options.
 
     Raises:
         ArgumentTypeError: an unknown name, or a limit that is not a number.
-        ArgumentValueError: a limit is negative, or ``scheduling`` is unknown.
+        ArgumentValueError: a limit is negative, or ``scheduling`` or a name in ``lenient`` is unknown.
 
     Events: ``free(socket, options)``.
     """
@@ -99,10 +101,18 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
         for name, check in _CHECKS.items():
             if options.get(name) is not None:
                 options[name] = check(options[name], name)
+        self._lenient = options["lenient"] = check_lenient(options.get("lenient"))
+        if self._lenient is None:
+            del options["lenient"]
         Agent.__init__(self, **options)
         if create is not None:
             self.create_connection = check_callable(create, "create_connection")  # type: ignore[method-assign]
-        self._own_options = any(name not in _POLICY for name in self.options)
+        self._own_options = bool(self._lenient) or any(name not in _POLICY for name in self.options)
+
+    @property
+    def lenient(self) -> frozenset[str]:
+        """Names of the leniencies that its requests have unless they give their own (ASK-36)."""
+        return self._lenient or NOTHING
 
     def get_name(self, options: Mapping[str, object]) -> str:
         """The pool's name for a set of connection options (AGT-13 to AGT-19)."""
@@ -142,6 +152,9 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
         if options.plain and not self._own_options and self.protocol == "http:":
             name = f"{options.host}:{options.port}:"  # what http_name says, for nearly every request
         else:
+            if self._lenient and options.lenient is None:
+                options.lenient = self._lenient
+                options.plain = False
             wanted = self.connection_options(options)
             if self.protocol == "https:":
                 if wanted.get("servername") is None:

@@ -24,6 +24,7 @@ from ._errors import AnywireError, ConnectionLost, ParseError, StateError
 from ._failure import describe, let_go
 from ._framing import KEEP_ALIVE, RESPONSE
 from ._incoming import IS_RESPONSE, IncomingMessage
+from ._leniency import NOTHING
 from ._parser import Parser
 from ._pump import FOREVER
 from ._state import BODY, CYCLE, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED, joint
@@ -73,12 +74,15 @@ class ClientConnection(Connection):
         limits: Limits,
         *,
         lenient: bool = False,
+        tolerate: frozenset[str] = NOTHING,
         message_class: type[IncomingMessage] = IncomingMessage,
         make_socket: Callable[[ClientConnection], Any],
     ) -> None:
         self._request: weakref.ref[ClientRequest] | None = None
         self._message: weakref.ref[IncomingMessage] | None = None
         super().__init__(RESPONSE, limits, lenient=lenient)
+        if tolerate:
+            self._set_parser(Parser(RESPONSE, limits, lenient=lenient, tolerate=tolerate), limits)
         self.probed_after: float | None = None
         self.bytes_sent = 0
         self.bytes_received = False
@@ -143,11 +147,15 @@ class ClientConnection(Connection):
         self.bytes_sent += len(data)
         return data
 
-    def set_limits(self, limits: Limits, *, lenient: bool) -> None:
-        """Parse by other limits from here on. Only while idle: nothing may be half parsed (else StateError)."""
+    def set_limits(self, limits: Limits, *, lenient: bool, tolerate: frozenset[str] = NOTHING) -> None:
+        """Parse by other limits and leniencies from here on.
+
+        Raises:
+            StateError: not idle: something may be half parsed.
+        """
         if not self.reusable:
             raise StateError("A byte of an answer is here already", code="ERR_INTERNAL_ASSERTION")
-        self._set_parser(Parser(RESPONSE, limits, lenient=lenient), limits)
+        self._set_parser(Parser(RESPONSE, limits, lenient=lenient, tolerate=tolerate), limits)
 
     def _fail(self, error: AnywireError) -> AnywireError:
         error.status_hint = 0  # a client answers nothing, and nobody shall take it for what the server said (ASK-35)

@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 from ._authority import is_host
 from ._chars import TOKEN
 from ._errors import ParseError
+from ._leniency import LENGTH_WITH_CHUNKED, REPEATED_LENGTH
 
 __all__ = [
     "CHUNKED",
@@ -101,6 +102,7 @@ def frame(
     request_method: str | None = None,
     lenient: bool = False,
     require_host: bool = True,
+    tolerate: int = 0,
 ) -> tuple[int, int]:
     """Decide body length and flags of one head.
 
@@ -113,6 +115,7 @@ def frame(
         request_method: method of the request, or of the request that a response answers, if known.
         lenient: `insecure_http_parser`, exactly WIR-59.
         require_host: refuse an HTTP/1.1 request without Host (MOD-L4).
+        tolerate: bits of leniencies, of responses only.
 
     Returns:
         ``(length, flags)``: a number of bytes, `CHUNKED` or `UNTIL_CLOSE`, and the flag bits.
@@ -128,7 +131,7 @@ def frame(
     length: int | None = None
     codings: list[bytes] = []
     framing_at = coding_at = 0  # offsets of the latest framing field and the latest Transfer-Encoding
-    has_coding = malformed = has_host = upgrade = False
+    has_coding = malformed = has_host = upgrade = bent = False
     expect: list[bytes] | None = None
     tokens: set[bytes] = set()
     proxy_tokens: set[bytes] = set()
@@ -136,16 +139,22 @@ def frame(
         if name == b"content-length":
             if ignored:
                 continue
-            if length is not None:
+            if length is not None and not tolerate & REPEATED_LENGTH:
                 raise ParseError("HPE_UNEXPECTED_CONTENT_LENGTH", "Duplicate Content-Length", bytes_parsed=at)
-            if has_coding and not lenient:
+            if has_coding and not lenient and not tolerate & LENGTH_WITH_CHUNKED:
                 raise _both(at)
-            length = _content_length(value, value_at)
+            given = _content_length(value, value_at, listed=bool(tolerate & REPEATED_LENGTH))
+            if length is not None:
+                bent = True
+                if length != given:
+                    raise ParseError("HPE_UNEXPECTED_CONTENT_LENGTH", "Duplicate Content-Length", bytes_parsed=at)
+            bent = bent or b"," in value
+            length = given
             framing_at = at
         elif name == b"transfer-encoding":
             if ignored:
                 continue
-            if length is not None and not lenient:
+            if length is not None and not lenient and not tolerate & LENGTH_WITH_CHUNKED:
                 raise _both(at)
             has_coding = True
             framing_at = coding_at = at
@@ -191,12 +200,16 @@ def frame(
     if has_coding:
         chunked = not malformed and bool(codings) and codings[-1] == b"chunked"
         doubt = malformed or codings.count(b"chunked") > 1
-        if length is not None and chunked:  # only lenient gets here with both (WIR-62)
-            raise ParseError(
-                "HPE_UNEXPECTED_CONTENT_LENGTH",
-                "Content-Length can't be present with chunked encoding",
-                bytes_parsed=framing_at,
-            )
+        if length is not None and not (tolerate & LENGTH_WITH_CHUNKED and chunked and not doubt):
+            if not lenient:
+                raise _both(framing_at)
+            if chunked:  # only lenient gets here with both (WIR-62)
+                raise ParseError(
+                    "HPE_UNEXPECTED_CONTENT_LENGTH",
+                    "Content-Length can't be present with chunked encoding",
+                    bytes_parsed=framing_at,
+                )
+        bent = bent or length is not None
         if is_request:
             if not minor or (not lenient and (doubt or not chunked)):
                 raise _bad_coding("Request", coding_at, 400 if doubt or not minor else _refusal(codings))
@@ -227,7 +240,8 @@ def frame(
             flags |= NO_BODY
         elif request_method == "CONNECT":
             length = 0
-    if persists and length != UNTIL_CLOSE:
+    # Where a leniency decided, another reader may see another end: nothing may follow.
+    if persists and length != UNTIL_CLOSE and not bent:
         flags |= KEEP_ALIVE
     return length, flags
 
@@ -237,8 +251,16 @@ def _list(value: bytes) -> list[bytes]:
     return [element.strip(b" \t") for element in value.lower().split(b",")]
 
 
-def _content_length(value: bytes, at: int) -> int:
-    """Read a Content-Length (WIR-60, SEC-6); `at` is the offset of the value."""
+def _content_length(value: bytes, at: int, *, listed: bool = False) -> int:
+    """Read a Content-Length (WIR-60, SEC-6); `at` is the offset of the value. `listed`: a list of one number is one."""
+    if listed and b"," in value:
+        lengths = []
+        for element in value.split(b","):
+            lengths.append(_content_length(element, at))
+            if lengths[-1] != lengths[0]:
+                raise ParseError("HPE_UNEXPECTED_CONTENT_LENGTH", "Duplicate Content-Length", bytes_parsed=at)
+            at += len(element) + 1
+        return lengths[0]
     digits = value.strip(b" \t")
     if not digits:
         raise ParseError("HPE_INVALID_CONTENT_LENGTH", "Empty Content-Length", bytes_parsed=at)

@@ -40,7 +40,7 @@ from ._errors import ParseError
 from ._framing import NOTED_IN_REQUESTS, NOTED_IN_RESPONSES, REFUSED_IN_TRAILERS, REQUEST, Noted
 from ._status import METHODS
 
-__all__ = ["Buffer", "HeadGrammar", "PLAIN_METHODS"]
+__all__ = ["Buffer", "HeadGrammar", "PLAIN_METHODS", "end_of_run", "unfold"]
 
 Buffer: TypeAlias = bytes | bytearray
 
@@ -90,13 +90,18 @@ _TARGET_REASONS: Final = {
     QUERY: "Invalid char in url query",
 }
 
-_Run: TypeAlias = Callable[[Buffer, int, int], "re.Match[bytes] | None"]
+Run: TypeAlias = Callable[[Buffer, int, int], "re.Match[bytes] | None"]
 
 
-def _end(run: _Run, buf: Buffer, index: int, stop: int) -> int:
+def end_of_run(run: Run, buf: Buffer, index: int, stop: int) -> int:
     """Where the run of permitted bytes that begins at `index` ends."""
     match = run(buf, index, stop)
     return match.end() if match is not None else index
+
+
+def unfold(section: bytes) -> bytes:
+    """`section` with one space for each fold (RFC 9112 section 5.2, SEC-15; WIR-58 keeps the indentation)."""
+    return _fold(b" ", section)
 
 
 class HeadGrammar:
@@ -104,6 +109,7 @@ class HeadGrammar:
 
     Attributes:
         at: bytes of the unit proved so far; its length once `feed` returned True.
+        bent: something was taken that could make two readers disagree; only a LenientGrammar does.
         method: of a request, once known.
         target: of a request, as received (MSG-4).
         minor: digit after ``HTTP/1.``.
@@ -116,6 +122,8 @@ class HeadGrammar:
         "_count", "_fields_at", "_folded", "_is_request", "_last_noted", "_lenient", "_limit", "_mark", "_max_count",
         "_name", "_noted_names", "_state", "_trailers", "at", "method", "minor", "noted", "reason", "status", "target",
     )  # fmt: skip
+
+    bent: bool = False
 
     def __init__(self, role: str, limit: int, max_count: int, *, lenient: bool = False, trailers: bool = False) -> None:
         self._is_request = role == REQUEST
@@ -176,43 +184,44 @@ class HeadGrammar:
     def fields(self, buf: Buffer, start: int) -> bytes:
         """Return the complete section, folded lines unfolded, without the final empty line."""
         section = bytes(buf[start + self._fields_at : start + self.at - 2])
-        # One space for each fold, as RFC 9112 section 5.2 wants it (WIR-58 keeps the indentation; SEC-15).
-        return _fold(b" ", section) if self._folded else section
+        return unfold(section) if self._folded else section
 
     # -- start line ------------------------------------------------------------------------------------------------
 
     def _read_start_line(self, buf: Buffer, start: int, end: int) -> None:
         state, at = self._state, self.at
-        while at < end and state < FIELD:
-            byte = buf[start + at]
-            if state == START:
-                # Empty lines before a start line are skipped (WIR-41, WIR-77), but count as part of the head.
-                if byte == _CR:
-                    state = START_LF
-                    at += 1
+        try:
+            while at < end and state < FIELD:
+                byte = buf[start + at]
+                if state == START:
+                    # Empty lines before a start line are skipped (WIR-41, WIR-77), but count as part of the head.
+                    if byte == _CR:
+                        state = START_LF
+                        at += 1
+                        continue
+                    plain = self._whole_start_line(buf, start + at, start + end)
+                    if plain:
+                        at = plain - start
+                        state = FIELD
+                        self._fields_at = at
+                        continue
+                    self._mark = at
+                    state = METHOD if self._is_request else HTTP
                     continue
-                plain = self._whole_start_line(buf, start + at, start + end)
-                if plain:
-                    at = plain - start
-                    state = FIELD
-                    self._fields_at = at
+                if state == START_LF:
+                    if byte != _LF:
+                        raise ParseError("HPE_LF_EXPECTED", "Missing expected LF after CR", bytes_parsed=at)
+                    state = START
+                elif state == METHOD:
+                    state = self._method_byte(bytes(buf[start + self._mark : start + at + 1]), at)
+                elif state <= QUERY:
+                    state, at = self._target_bytes(state, buf, start, at, end)
                     continue
-                self._mark = at
-                state = METHOD if self._is_request else HTTP
-                continue
-            if state == START_LF:
-                if byte != _LF:
-                    raise ParseError("HPE_LF_EXPECTED", "Missing expected LF after CR", bytes_parsed=at)
-                state = START
-            elif state == METHOD:
-                state = self._method_byte(bytes(buf[start + self._mark : start + at + 1]), at)
-            elif state <= QUERY:
-                state, at = self._target_bytes(state, buf, start, at, end)
-                continue
-            else:
-                state, at = self._version_or_status(state, byte, buf, start, at, end)
-            at += 1
-        self._state, self.at = state, at
+                else:
+                    state, at = self._version_or_status(state, byte, buf, start, at, end)
+                at += 1
+        finally:
+            self._state, self.at = state, at  # on an error, too: a LenientGrammar may go on
 
     def _whole_start_line(self, buf: Buffer, index: int, stop: int) -> int:
         """Take a plainly valid start line at once; 0 when it is not one."""
@@ -253,7 +262,7 @@ class HeadGrammar:
         """Read target bytes: one, or a run and the byte that ended it."""
         run = _TARGET_RUNS.get(state)
         if run is not None:
-            at = _end(run, buf, start + at, start + end) - start
+            at = end_of_run(run, buf, start + at, start + end) - start
             if at == end:
                 return state, at
         byte = buf[start + at]
@@ -302,7 +311,7 @@ class HeadGrammar:
             return state + 1 if byte == _SLASH else 0
         if state == HOST:
             # An authority must not be empty (RFC 9110 section 4.2.1).
-            return HOST_MORE if byte not in b"/?" and _end(_TARGET_RUNS[HOST_MORE], bytes((byte,)), 0, 1) else 0
+            return HOST_MORE if byte not in b"/?" and end_of_run(_TARGET_RUNS[HOST_MORE], bytes((byte,)), 0, 1) else 0
         if byte == _SP:
             return HTTP
         if state == HOST_MORE and byte == _SLASH:
@@ -359,7 +368,7 @@ class HeadGrammar:
             raise ParseError("HPE_INVALID_STATUS", "Invalid response status", bytes_parsed=at)
         if state == REASON:
             run = _line_run if self._lenient else _value_run
-            stop = _end(run, buf, start + at, start + end) - start
+            stop = end_of_run(run, buf, start + at, start + end) - start
             if stop > at:
                 return REASON, stop - 1
             if byte == _LF:
@@ -381,64 +390,60 @@ class HeadGrammar:
     def _read_fields(self, buf: Buffer, start: int, end: int) -> None:
         state, at = self._state, self.at
         value_run = _line_run if self._lenient else _value_run
-        while at < end:
-            byte = buf[start + at]
-            if state == FIELD:
-                if byte == _CR:
-                    state = END_LF
-                elif byte == _SP or byte == _HTAB:
-                    self._check_fold(at)
-                    self._folded = True
-                    self._name = b""
+        try:
+            while at < end:
+                byte = buf[start + at]
+                if state == FIELD:
+                    if byte == _CR:
+                        state = END_LF
+                    elif byte == _SP or byte == _HTAB:
+                        self._check_fold(at)
+                        self._folded = True
+                        self._name = b""
+                        state = VALUE
+                    else:
+                        at = self._whole_lines(buf, start, at, end)
+                        if at == end:
+                            break
+                        byte = buf[start + at]
+                        if byte == _CR or byte == _SP or byte == _HTAB:
+                            continue
+                        if end_of_run(_name_run, buf, start + at, start + at + 1) == start + at:
+                            raise ParseError("HPE_INVALID_HEADER_TOKEN", "Invalid header token", bytes_parsed=at)
+                        self._check_count(at)
+                        self._mark = at
+                        state = NAME
+                elif state == NAME:
+                    at = end_of_run(_name_run, buf, start + at, start + end) - start
+                    if at == end:
+                        break
+                    if buf[start + at] != _COLON:
+                        raise ParseError("HPE_INVALID_HEADER_TOKEN", "Invalid header token", bytes_parsed=at)
+                    self._end_name(bytes(buf[start + self._mark : start + at]).lower(), at)
                     state = VALUE
-                else:
-                    at = self._whole_lines(buf, start, at, end)
+                elif state == VALUE:
+                    at = end_of_run(value_run, buf, start + at, start + end) - start
                     if at == end:
                         break
                     byte = buf[start + at]
-                    if byte == _CR or byte == _SP or byte == _HTAB:
-                        continue
-                    if _end(_name_run, buf, start + at, start + at + 1) == start + at:
-                        raise ParseError("HPE_INVALID_HEADER_TOKEN", "Invalid header token", bytes_parsed=at)
-                    self._check_count(at)
-                    self._mark = at
-                    state = NAME
-            elif state == NAME:
-                at = _end(_name_run, buf, start + at, start + end) - start
-                if at == end:
-                    break
-                if buf[start + at] != _COLON:
-                    raise ParseError("HPE_INVALID_HEADER_TOKEN", "Invalid header token", bytes_parsed=at)
-                name = bytes(buf[start + self._mark : start + at]).lower()
-                self._name = self._noted_name(name, self._mark)
-                self._last_noted = bool(self._name)
-                if self._name:
-                    self.noted.append((name, b"", self._mark, at + 1))
-                state = VALUE
-            elif state == VALUE:
-                at = _end(value_run, buf, start + at, start + end) - start
-                if at == end:
-                    break
-                byte = buf[start + at]
-                if byte == _LF:
-                    raise ParseError("HPE_CR_EXPECTED", "Missing expected CR after header value", bytes_parsed=at)
-                if byte != _CR:
-                    raise ParseError("HPE_INVALID_HEADER_TOKEN", "Invalid header value char", bytes_parsed=at)
-                if self._name:
-                    name, _, name_at, value_at = self.noted[-1]
-                    self.noted[-1] = (name, bytes(buf[start + value_at : start + at]), name_at, value_at)
-                state = VALUE_LF
-            elif state == VALUE_LF:
-                if byte != _LF:
-                    raise ParseError("HPE_LF_EXPECTED", "Missing expected LF after header value", bytes_parsed=at)
-                state = FIELD
-            else:  # END_LF
-                if byte != _LF:
-                    raise ParseError("HPE_LF_EXPECTED", "Missing expected LF after headers", bytes_parsed=at)
-                state = DONE
-                end = at + 1
-            at += 1
-        self._state, self.at = state, at
+                    if byte == _LF:
+                        raise ParseError("HPE_CR_EXPECTED", "Missing expected CR after header value", bytes_parsed=at)
+                    if byte != _CR:
+                        raise ParseError("HPE_INVALID_HEADER_TOKEN", "Invalid header value char", bytes_parsed=at)
+                    self._end_value(buf, start, at)
+                    state = VALUE_LF
+                elif state == VALUE_LF:
+                    if byte != _LF:
+                        raise ParseError("HPE_LF_EXPECTED", "Missing expected LF after header value", bytes_parsed=at)
+                    state = FIELD
+                else:  # END_LF
+                    if byte != _LF:
+                        raise ParseError("HPE_LF_EXPECTED", "Missing expected LF after headers", bytes_parsed=at)
+                    state = DONE
+                    end = at + 1
+                at += 1
+        finally:
+            self._state, self.at = state, at
 
     def _whole_lines(self, buf: Buffer, start: int, at: int, end: int) -> int:
         """Take the plainly valid field lines at offset `at`; return the offset after them."""
@@ -458,6 +463,19 @@ class HeadGrammar:
             at = index - start
             match = match_line(buf, index, stop)
         return at
+
+    def _end_name(self, name: bytes, at: int) -> None:
+        """The field `name`, in lower case, has its colon at `at`."""
+        self._name = self._noted_name(name, self._mark)
+        self._last_noted = bool(self._name)
+        if self._name:
+            self.noted.append((name, b"", self._mark, at + 1))
+
+    def _end_value(self, buf: Buffer, start: int, at: int) -> None:
+        """The value that is being read ends at `at`."""
+        if self._name:
+            name, _, name_at, value_at = self.noted[-1]
+            self.noted[-1] = (name, bytes(buf[start + value_at : start + at]), name_at, value_at)
 
     def _noted_name(self, name: bytes, at: int) -> bytes:
         """Return `name` if its value is wanted, else ``b""``."""

@@ -31,6 +31,18 @@ _Pem: TypeAlias = str | bytes | _Path
 """PEM text, or the path of a file with it."""
 
 
+_Lenient: TypeAlias = Literal[
+    "bad_lines",
+    "bare_lf",
+    "control_chars",
+    "length_with_chunked",
+    "repeated_length",
+    "space_before_colon",
+    "status_line",
+]
+"""A leniency."""
+
+
 class _TlsKeywords(TypedDict, total=False):
     """TLS, for clients and servers."""
 
@@ -89,6 +101,7 @@ class RequestKeywords(_ConnectionKeywords, total=False):
     idle_timeout: float | None
     insecure_http_parser: bool | None
     join_duplicate_headers: bool | None
+    lenient: Iterable[_Lenient] | None
     max_header_size: int | None
     max_headers_count: int | None
     method: str | None
@@ -108,6 +121,7 @@ class AgentKeywords(_ConnectionKeywords, total=False):
 
     keep_alive: bool
     keep_alive_delay: float | None
+    lenient: Iterable[_Lenient] | None
     max_free_sockets: float | None
     max_socket_age: float | None
     max_sockets: float | None

@@ -7,7 +7,7 @@ never give are looked at only if one of them is there (``plain`` says so).
 Everything that can be wrong is found here, at the call, before anything is connected or
 written. Every error names the argument and shows the value, with Node's code, in the order of MOD-62:
 unknown names, URL, agent, path, protocol, host, timeouts, method, max_header_size,
-insecure_http_parser, headers, then what concerns the connection.
+insecure_http_parser, lenient, headers, then what concerns the connection.
 
 How this differs from Node:
 
@@ -51,6 +51,7 @@ from ._checks import (
     wrong_type,
 )
 from ._errors import ArgumentTypeError, ArgumentValueError
+from ._leniency import check_lenient
 from ._names import TLS_OPTIONS
 from ._status import METHODS
 from ._url import is_ipv4, parse_url
@@ -79,8 +80,8 @@ REQUEST_OPTIONS: Final = (
     | TLS_OPTIONS
     | {
         "auth", "create_connection", "default_port", "family", "host", "hostname", "insecure_http_parser",
-        "join_duplicate_headers", "local_address", "lookup", "max_header_size", "max_headers_count", "port", "protocol",
-        "set_host", "signal", "socket_options", "socket_path", "tls", "unique_headers",
+        "join_duplicate_headers", "lenient", "local_address", "lookup", "max_header_size", "max_headers_count", "port",
+        "protocol", "set_host", "signal", "socket_options", "socket_path", "tls", "unique_headers",
         "queue_timeout", "connect_timeout", "tls_timeout", "write_timeout", "head_timeout", "idle_timeout",
         "continue_timeout",
     }
@@ -136,6 +137,7 @@ class RequestOptions:
         max_header_size: bytes of a response head; None = the process-wide default (MOD-53).
         max_headers_count: fields of a response head; 0 = unlimited, None = the default, 2000 (CLI-30).
         insecure_http_parser: None = the process-wide default (MOD-50).
+        lenient: names of `LENIENCIES` that the answer may need (ASK-36); None = those of the agent.
         unique_headers: names, in lower case, of fields whose lists are sent as one line (MOD-L3); or None.
         join_duplicate_headers: join repeated fields of the answer of which the first would win (MOD-L3); False.
         socket_path: Unix-domain socket to connect to instead of `host` and `port` (MOD-59); or None.
@@ -154,9 +156,10 @@ class RequestOptions:
     __slots__ = (
         "agent", "auth", "connect_timeout", "continue_timeout", "create_connection", "deadline", "default_port",
         "family", "head_timeout", "header_host", "headers", "host", "idle_timeout", "insecure_http_parser",
-        "join_duplicate_headers", "local_address", "lookup", "max_header_size", "max_headers_count", "method", "path",
-        "plain", "port", "protocol", "queue_timeout", "replay", "servername", "set_host", "signal", "socket_options",
-        "socket_path", "timeout", "tls", "tls_timeout", "unique_headers", "wall_clock", "write_timeout",
+        "join_duplicate_headers", "lenient", "local_address", "lookup", "max_header_size", "max_headers_count",
+        "method", "path", "plain", "port", "protocol", "queue_timeout", "replay", "servername", "set_host", "signal",
+        "socket_options", "socket_path", "timeout", "tls", "tls_timeout", "unique_headers", "wall_clock",
+        "write_timeout",
     )  # fmt: skip
 
     method: str
@@ -184,6 +187,7 @@ class RequestOptions:
     max_header_size: int | None
     max_headers_count: int | None
     insecure_http_parser: bool | None
+    lenient: frozenset[str] | None
     unique_headers: frozenset[str] | None
     join_duplicate_headers: bool
     socket_path: str | None
@@ -198,9 +202,11 @@ class RequestOptions:
     plain: bool
 
     @property
-    def parsing(self) -> tuple[int | None, int | None, bool | None] | None:
+    def parsing(self) -> tuple[int | None, int | None, bool | None, frozenset[str] | None] | None:
         """What is the request's own in how its answer is parsed; None for nearly every request: nothing is."""
-        return None if self.plain else (self.max_header_size, self.max_headers_count, self.insecure_http_parser)
+        if self.plain:
+            return None
+        return self.max_header_size, self.max_headers_count, self.insecure_http_parser, self.lenient
 
     def connection_options(self) -> dict[str, Any]:
         """What decides which connection is wanted: the argument of ``get_name`` and ``create_connection`` (AGT-31).
@@ -326,7 +332,7 @@ def request_options(
     made.set_host = True
     made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = made.continue_timeout = None
     made.tls_timeout = made.write_timeout = None
-    made.max_header_size = made.max_headers_count = made.insecure_http_parser = None
+    made.max_header_size = made.max_headers_count = made.insecure_http_parser = made.lenient = None
     made.socket_path = made.local_address = made.family = made.lookup = made.servername = made.signal = None
     made.wall_clock = made.unique_headers = None
     made.join_duplicate_headers = False
@@ -352,6 +358,7 @@ def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None
     made.max_headers_count = check_size(get("max_headers_count"), "max_headers_count")
     if (lenient := get("insecure_http_parser")) is not None:
         made.insecure_http_parser = check_bool(lenient, "insecure_http_parser")
+    made.lenient = check_lenient(get("lenient"))
     if (joins := get("join_duplicate_headers")) is not None:
         made.join_duplicate_headers = check_bool(joins, "join_duplicate_headers")
     made.unique_headers = check_names(get("unique_headers"), "unique_headers")

@@ -42,7 +42,7 @@ import re
 from typing import Final, TypeAlias
 
 from ._chunked import ChunkLine
-from ._errors import AnywireError, ParseError, StateError
+from ._errors import AnywireError, ArgumentValueError, ParseError, StateError
 from ._fasthead import REQUEST_HEAD, RESPONSE_HEAD
 from ._framing import (
     CHUNKED,
@@ -54,6 +54,8 @@ from ._framing import (
     frame,
 )
 from ._grammar import PLAIN_METHODS, Buffer, HeadGrammar
+from ._leniency import BARE_LF, NOTHING, bits_of
+from ._lenient_grammar import LenientGrammar
 from ._limits import Limits
 
 __all__ = ["Head", "Parser", "RequestHead", "ResponseHead"]
@@ -70,6 +72,7 @@ _CR, _LF = 0x0D, 0x0A
 _PERSISTENT: Final = KEEP_ALIVE | CHUNKED_OK
 _plain_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,15}+)\r\n").match
 _empty_lines = re.compile(rb"[\r\n]*+").match
+_bare_end = re.compile(rb"\n\r?+\n").search
 
 
 class Parser:
@@ -80,6 +83,10 @@ class Parser:
         limits: read once.
         lenient: `insecure_http_parser`, exactly WIR-59.
         require_host: refuse HTTP/1.1 requests without Host (MOD-L4).
+        tolerate: names of `LENIENCIES`, for responses only (ASK-36).
+
+    Raises:
+        ArgumentValueError: a leniency for requests.
 
     Attributes:
         raw_trailers: the trailer section of the message that `next_body` completed last, in the form
@@ -88,14 +95,25 @@ class Parser:
 
     __slots__ = (
         "_buf", "_eof", "_error", "_extension_left", "_fast_span", "_grammar", "_left", "_lenient", "_limits",
-        "_line", "_mode", "_pos", "_require_host", "_role", "_truncated", "raw_trailers",
+        "_line", "_mode", "_pos", "_require_host", "_role", "_tolerate", "_truncated", "raw_trailers",
     )  # fmt: skip
 
-    def __init__(self, role: str, limits: Limits, *, lenient: bool = False, require_host: bool = True) -> None:
+    def __init__(
+        self,
+        role: str,
+        limits: Limits,
+        *,
+        lenient: bool = False,
+        require_host: bool = True,
+        tolerate: frozenset[str] = NOTHING,
+    ) -> None:
+        if tolerate and role == REQUEST:
+            raise ArgumentValueError("Leniencies are for responses: a server is strict")
         self._role = role
         self._limits = limits
         self._lenient = lenient
         self._require_host = require_host
+        self._tolerate = bits_of(tolerate) if tolerate else 0
         self._buf: Buffer = b""
         self._pos = 0  # what lies before it is consumed
         self._eof = self._truncated = False
@@ -276,9 +294,12 @@ class Parser:
                 return None
             self._mode = BEGUN
             limits = self._limits
-            grammar = self._grammar = HeadGrammar(
-                self._role, limits.max_header_size, limits.max_headers_count, lenient=self._lenient
-            )
+            size, count, lenient = limits.max_header_size, limits.max_headers_count, self._lenient
+            if self._tolerate:
+                grammar = LenientGrammar(size, count, self._tolerate, lenient=lenient)
+            else:
+                grammar = HeadGrammar(self._role, size, count, lenient=lenient)
+            self._grammar = grammar
         try:
             if grammar.feed(self._buf, self._pos):
                 return grammar
@@ -300,9 +321,14 @@ class Parser:
                 request_method=request_method,
                 lenient=self._lenient,
                 require_host=self._require_host,
+                tolerate=self._tolerate,
             )
         except ParseError as error:
             raise self._die(error, b"\r\n\r\n") from None
+        if grammar.bent:
+            self._fast_span = -1  # no short cut from here on: nothing behind this head is trusted to persist
+        if self._fast_span < 0:
+            flags &= ~KEEP_ALIVE
         fields = grammar.fields(self._buf, self._pos)
         self._grammar = None
         self._consume(grammar.at)
@@ -489,7 +515,10 @@ class Parser:
         """Enter the error state; return the completed error to raise."""
         buf, pos = self._buf, self._pos
         end = buf.find(terminator, pos + error.bytes_parsed)
-        error.raw_packet = bytes(memoryview(buf)[pos : len(buf) if end < 0 else end + len(terminator)])
+        end = len(buf) if end < 0 else end + len(terminator)
+        if self._tolerate & BARE_LF and (bare := _bare_end(buf, pos + error.bytes_parsed, end)) is not None:
+            end = bare.end()
+        error.raw_packet = bytes(memoryview(buf)[pos:end])
         # The message is Node's and short; a traceback tells the rest (ASK-35).
         field = "" if error.field is None else f", in the field {error.field}"
         error.add_note(f"{error.code} at byte {error.bytes_parsed} of the {error.phase}{field}: {error.excerpt}")

@@ -32,6 +32,7 @@ from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_re
 from ._framing import UPGRADE
 from ._header_store import sent_once
 from ._incoming import UPGRADED, IncomingMessage
+from ._leniency import NOTHING
 from ._limits import Limits
 from ._options import RequestOptions, check_timeout
 from ._outgoing import UNRENDERED
@@ -255,8 +256,8 @@ class ClientRequest(Asked):
         rules = self._options.parsing
         if connection.rules != rules:
             if reused:  # whoever opened it had other limits (CLI-30)
-                limits, lenient = self.parser_options()
-                connection.set_limits(limits, lenient=lenient)
+                limits, lenient, tolerate = self.parser_options()
+                connection.set_limits(limits, lenient=lenient, tolerate=tolerate)
             connection.rules = rules
         connection.start(self)
         queued = self._sink
@@ -275,13 +276,13 @@ class ClientRequest(Asked):
         if self._listeners is not None:
             self.emit("socket", connection.user_socket())
 
-    def parser_options(self) -> tuple[Limits, bool]:
-        """Limits of the answer, and whether the lenient parser reads it (MOD-50, MOD-53, CLI-30)."""
+    def parser_options(self) -> tuple[Limits, bool, frozenset[str]]:
+        """Limits of the answer, whether the lenient parser reads it, leniencies (MOD-50, MOD-53, CLI-30, ASK-36)."""
         options = self._options
         limits = Limits(max_header_size=SETTINGS.effective_max_header_size(options.max_header_size))
         if options.max_headers_count is not None:
             limits.max_headers_count = options.max_headers_count
-        return limits, SETTINGS.use_insecure_parser(options.insecure_http_parser)
+        return limits, SETTINGS.use_insecure_parser(options.insecure_http_parser), options.lenient or NOTHING
 
     def _detach(self, sink: list[bytes]) -> None:
         self._connection = None

@@ -182,6 +182,9 @@ _CLASSES: Final = ("incoming_message_class", "server_response_class")
 SERVER_OPTIONS: Final = SERVER_TLS_OPTIONS | {each.name for each in fields(ServerOptions)} | {"allow_half_open"}
 
 
+_HINTS: Final = {"lenient": "a server is strict: it is for responses, an option of request() and Agent()"}
+
+
 def server_arguments(
     options: object = None,
     listener: object = None,
@@ -223,7 +226,7 @@ def server_options(options: Mapping[str, Any] = EMPTY, *, settings: ProcessSetti
             `at_max_connections` is neither of its words.
     """
     if not SERVER_OPTIONS.issuperset(options):
-        raise unknown_option(options, SERVER_OPTIONS)
+        raise unknown_option(options, SERVER_OPTIONS, _HINTS)
     made = ServerOptions(max_header_size=settings.effective_max_header_size())
     for name in _CLASSES:
         if (value := options.get(name)) is not None:

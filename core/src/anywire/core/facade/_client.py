@@ -286,9 +286,13 @@ class ClientRequest(_request.ClientRequest):
         return opening.due
 
     def _new_connection(self) -> ClientConnection:
-        limits, lenient = self.parser_options()
+        limits, lenient, tolerate = self.parser_options()
         return ClientConnection(
-            limits, lenient=lenient, message_class=self.message_class, make_socket=self.socket_class
+            limits,
+            lenient=lenient,
+            tolerate=tolerate,
+            message_class=self.message_class,
+            make_socket=self.socket_class,
         )
 
     def _how_to_connect(
