@@ -211,8 +211,8 @@ def test_idle_connections_hold_no_thread() -> None:
         crew = server.crew
         # All came back to the poller: nobody is at work but whoever polls.
         until(lambda: not any(post.held for post in crew._posts.values()))
-        assert crew._roster.active == 1
-        assert crew._roster.polling
+        until(lambda: crew._roster.active == 1)  # on a busy machine the monitor may have called another
+        until(lambda: crew._roster.polling)
         for context in contexts:
             context.__exit__(None, None, None)
         until(lambda: not server.connections)
