@@ -178,8 +178,10 @@ class IncomingMessage(Emitter):
     def headers(self) -> dict[str, str | list[str]]:
         """Lower-case name → value, joined by Node's rules (MSG-5, MSG-15 to MSG-21).
 
-        ``set-cookie`` is a list, everything else a str. Made on first use; it is yours to change. If the request
-        target names an authority, that is ``host``, whatever the field of that name says (RFC 9112 section 3.2.2).
+        ``set-cookie`` is a list, everything else a str. Of ``authorization``, ``content-type`` and others that should
+        be there once the first value counts (MSG-15): where a second one matters, see :attr:`headers_distinct`.
+        Made on first use; it is yours to change. If the request target names an authority, that is ``host``, whatever
+        the field of that name says (RFC 9112 section 3.2.2).
         """
         headers = self._headers
         if headers is _NOT_MADE:
