@@ -46,7 +46,9 @@ def contenders(work: Work, origin: str) -> Any:
     picture, axes = pyplot.subplots(figsize=(8, 1.2 + 0.28 * len(names)), layout="constrained")
     axes.barh(names, middles, xerr=(below, above), color=list(map(colour, names)), ecolor="#444", capsize=2)
     for at, middle in enumerate(middles):
-        axes.annotate(figure(middle), (0, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        end = middle + above[at], at
+        axes.annotate(figure(middle), end, xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.margins(x=0.1, y=0.01)
     axes.set_title(f"{work.group}: {work.name}", loc="left", fontsize=11)
     better = "more is better" if work.more else "less is better"
     axes.set_xlabel(
@@ -71,7 +73,8 @@ def bars(verdicts: list[dict[str, Any]]) -> Any:
         parts.append(limit / each["ratio"] if each["bar"].startswith("≤") else each["ratio"] / limit)
         names.append(f"{each['what']}\n{each['bar']}: {each['ratio']:.2f}")
     picture, axes = pyplot.subplots(figsize=(9, 1.2 + 0.42 * len(names)), layout="constrained")
-    axes.barh(names, parts, color=[OURS if part >= 1 else BAR for part in parts])
+    axes.barh(range(len(parts)), parts, tick_label=names, color=[OURS if part >= 1 else BAR for part in parts])
+    axes.margins(y=0.01)
     axes.axvline(1, color="#444", linewidth=1)
     axes.tick_params(axis="y", labelsize=7)
     axes.set_title("The bars: what was measured, as a part of what was to be reached", loc="left", fontsize=11)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     plan = Plan(
         rounds=options.rounds or (2 if options.quick else 5),
-        seconds=options.seconds or (1.0 if options.quick else 3.0),
+        seconds=options.seconds or (1.0 if options.quick else 2.0),
         quick=options.quick,
         only=tuple(options.contender),
         cpus=split_cpus(),
@@ -71,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (Failed, RuntimeError) as error:
             print(f"\nbench: {name}: {error}", file=sys.stderr)
             lost += 1
+        except KeyboardInterrupt:
+            print(f"\nbench: interrupted; what is finished is in {options.output}", file=sys.stderr)
+            return 130
         if works:
             found["load"] += f" and {load_average()}"
             measured[name] = {"circumstances": found, "works": [work.as_dict() for work in works]}
@@ -92,7 +96,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="under three minutes: what the bars need, once or twice")
     parser.add_argument("--contender", action="append", default=[], metavar="PART", help="part of a name; repeatable")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contender; default 5, quick 2")
-    parser.add_argument("--seconds", type=float, metavar="S", help="of each turn; default 3, quick 1; wrk: whole ones")
+    parser.add_argument("--seconds", type=float, metavar="S", help="of each turn; default 2, quick 1; wrk: whole ones")
     parser.add_argument("--strict", action="store_true", help="fail when a bar was not met")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="default benchmarks/results; quick: its folder quick"
@@ -117,7 +121,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _for_workers(plan: Plan, group: str) -> Plan:
     """Workers need not a whole second in a quick run; wrk does."""
     if plan.quick and group in ("client", "core", "pool", "linear"):
-        plan = Plan(plan.rounds, plan.seconds * 0.4, plan.quick, plan.only, plan.cpus)
+        return replace(plan, seconds=plan.seconds * 0.3)
     return plan
 
 

@@ -168,7 +168,8 @@ def _python_peers(tls: Certificate | None) -> dict[str, list[str]]:
     secure = ["--ssl-certificate", tls.cert, "--ssl-keyfile", tls.key] if tls else []
     found["granian"] = [
         str(PEERS / "granian"), "--interface", "asginl", "--http", "1", "--loop", "uvloop", "--workers", "1",
-        "--no-log", "--working-dir", str(HERE), "--host", "127.0.0.1", "--port", "{port}", *secure, "asgi:app",
+        "--backlog", "4096", "--backpressure", "4096", "--no-log", "--working-dir", str(HERE), "--host", "127.0.0.1",
+        "--port", "{port}", *secure, "asgi:app",
     ]  # fmt: skip
     secure = ["--certfile", tls.cert, "--keyfile", tls.key] if tls else []
     found["gunicorn gthread"] = [

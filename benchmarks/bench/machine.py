@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import platform
 import resource
@@ -56,6 +57,7 @@ def load_average() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Of everything that takes part."""
     found = {"Python": platform.python_version(), "anywire": metadata.version("anywire-core")}

@@ -77,7 +77,7 @@ def page(data: dict[str, Any]) -> str:
     counts = {word: sum(verdict.met is met for verdict in verdicts) for word, met in
               (("met", True), ("not met", False), ("not measured", None))}  # fmt: skip
     lines = [HEAD, "## The bars", "", ", ".join(f"{count} {word}" for word, count in counts.items()) + ".", ""]
-    lines += [bars_table(verdicts), ""]
+    lines += [bars_table(verdicts), "", "![The bars](plots/bars.png)", ""]
     for name, group in groups.items():
         lines += [f"## {name}", "", *_circumstances(group["circumstances"]), ""]
         for each in group["works"]:

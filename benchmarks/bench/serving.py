@@ -15,7 +15,7 @@ from .bars import BLOCKING, BROWSER, SMALL
 from .catalogue import Certificate, certificate, floors, running, servers
 from .machine import cpu_seconds
 from .work import Failed, Plan, Work, contest
-from .wrk import Load, run_wrk
+from .wrk import Load, need_wrk, run_wrk
 
 __all__ = ["Started", "churn", "server", "start", "tls"]
 
@@ -42,12 +42,14 @@ request = function() return depth end
 T = TypeVar("T")
 
 ONLY_SMALL = ("floor", "nginx", "HAProxy")
-BLOCKED = ("anywire sync", "gunicorn gthread", "waitress", "cheroot", "floor 64 threads")
+POOL = "floor 64 threads"
+BLOCKED = ("anywire sync", "gunicorn gthread", "waitress", "cheroot", POOL)
 QUICK = (
     "anywire", "Node 13", "uvicorn httptools", "hypercorn trio", "gevent.pywsgi", "waitress", "cheroot",
     "gunicorn gthread", "floor",
 )  # fmt: skip
 """Contenders that a bar names."""
+QUICK_FIELDS = ("anywire", "Node 13", "uvicorn httptools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +62,30 @@ class Started:
 
 def server(plan: Plan) -> Iterator[Work]:
     """Keep-alive, from a 14-byte answer to a handler that blocks."""
-    commands = {**servers(), **{name: each for name, each in floors().items() if name != "floor 64 threads"}}
+    need_wrk()
+    commands = {**servers(), **{name: each for name, each in floors().items() if name != POOL}}
     with start(plan, commands) as (started, failed):
-        yield _measure(plan, Work("server", SMALL, "requests/s", about="GET / with Host; the answer has 14 bytes."),
-                       started, failed, Load())  # fmt: skip
+        about = "GET / with Host; the answer has 14 bytes."
+        yield _measure(plan, _work("server", SMALL, about), started, failed, Load())
         about = "The same with ten header fields, as a browser sends them."
-        in_bars = {name: each for name, each in started.items() if name.startswith("anywire") or name in
-                   ("Node 13.14.0", "uvicorn httptools")}  # fmt: skip
-        yield _measure(plan, Work("server", BROWSER, "requests/s", about=about), in_bars if plan.quick else started,
-                       failed, Load(fields=FIELDS))  # fmt: skip
-        if not plan.quick:
-            for work, load in _more():
-                able = started if load.path == "/" else _without(started, ONLY_SMALL)
-                if load.path == "/echo":
-                    able = _without(able, ("HAProxy",))
-                yield _measure(plan, work, able, failed, load)
+        fields = Load(fields=FIELDS)
+        able = {name: each for name, each in started.items() if name.startswith(QUICK_FIELDS) or not plan.quick}
+        yield _measure(plan, _work("server", BROWSER, about), able, failed, fields)
+        for work, load in () if plan.quick else _more():
+            able = started if load.path == "/" else _without(started, ONLY_SMALL)
+            yield _measure(plan.shorter(), work, able, failed, load)
     yield from _blocking(plan, commands)
 
 
 def _more() -> Iterator[tuple[Work, Load]]:
     for count in (1, 16, 256):
-        name = f"small, {count} connection{'s' if count > 1 else ''}"
-        yield Work("server", name, "requests/s"), Load(connections=count)
+        yield _work("server", f"small, {count} connection{'s' if count > 1 else ''}"), Load(connections=count)
     about = "Each of 64 connections sends sixteen requests at once and waits for all answers."
-    yield Work("server", "pipelined, 16 deep", "requests/s", about=about), Load(script=PIPELINE)
+    yield _work("server", "pipelined, 16 deep", about), Load(script=PIPELINE)
     about = "POST of 1 KiB with Content-Length, which is sent back."
-    yield Work("server", "echo, 1 KiB", "requests/s", about=about), Load("/echo", script=ECHO)
+    yield _work("server", "echo, 1 KiB", about), Load("/echo", script=ECHO)
     about = "The handler writes ten pieces of 1 KiB each, chunked."
-    yield Work("server", "chunked, 10 × 1 KiB", "requests/s", about=about), Load("/chunks")
+    yield _work("server", "chunked, 10 × 1 KiB", about), Load("/chunks")
 
 
 def _blocking(plan: Plan, commands: dict[str, list[str]]) -> Iterator[Work]:
@@ -95,27 +93,31 @@ def _blocking(plan: Plan, commands: dict[str, list[str]]) -> Iterator[Work]:
     chosen = {name: command for name, command in {**commands, **floors()}.items() if name in BLOCKED}
     about = "time.sleep(0.02) in the handler, 64 connections: 3 200 requests/s is what 64 threads can do."
     with start(plan, chosen, path="/wait", warm=1) as (started, failed):
-        yield _measure(plan, Work("server", BLOCKING, "requests/s", about=about), started, failed, Load("/wait"))
+        yield _measure(plan, _work("server", BLOCKING, about), started, failed, Load("/wait"))
 
 
 def churn(plan: Plan) -> Iterator[Work]:
     """A connection for each request."""
-    able = _without({**servers(), **floors()}, ("floor",))
-    with start(plan, able) as (started, failed):
+    need_wrk()
+    with start(plan, servers()) as (started, failed):
         about = "Each request says Connection: close, and the next needs a new connection; 64 at a time."
-        yield _measure(plan, Work("churn", "a connection each", "requests/s", about=about), started, failed,
-                       Load(churn=True))  # fmt: skip
+        yield _measure(plan.shorter(), _work("churn", "a connection each", about), started, failed, Load(churn=True))
 
 
 def tls(plan: Plan) -> Iterator[Work]:
     """Keep-alive over TLS, then a handshake for each request."""
+    need_wrk()
     with certificate() as made, start(plan, servers(made), tls=made) as (started, failed):
         about = "GET / with Host over TLS, 64 connections; the answer has 14 bytes."
-        yield _measure(plan, Work("tls", SMALL, "requests/s", about=about), started, failed, Load(tls=True))
+        yield _measure(plan.shorter(), _work("tls", SMALL, about), started, failed, Load(tls=True))
         if not plan.quick:
             about = "Each request on a connection, and so with a handshake, of its own."
-            yield _measure(plan, Work("tls", "a handshake each", "requests/s", about=about), started, failed,
-                           Load(tls=True, churn=True))  # fmt: skip
+            load = Load(tls=True, churn=True)
+            yield _measure(plan.shorter(), _work("tls", "a handshake each", about), started, failed, load)
+
+
+def _work(group: str, name: str, about: str = "") -> Work:
+    return Work(group, name, "requests/s", about=about)
 
 
 # ---------------------------------------------------------------- how

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .work import Failed
 
-__all__ = ["MISSING", "Load", "run_wrk"]
+__all__ = ["Load", "need_wrk", "run_wrk"]
 
 MISSING = "wrk is not installed (Debian: apt-get install wrk; `make bench` does that as root)"
 
@@ -37,14 +37,18 @@ class Load:
     churn: bool = False
 
 
+def need_wrk() -> None:
+    """Raises Failed, with what to do, where there is no wrk."""
+    if shutil.which("wrk") is None:
+        raise Failed(MISSING)
+
+
 def run_wrk(port: int, seconds: float, load: Load) -> float:
     """Requests per second.
 
     Raises:
-        Failed: wrk is missing, an answer was no success, or a connection broke.
+        Failed: an answer was no success, or a connection broke.
     """
-    if shutil.which("wrk") is None:
-        raise Failed(MISSING)
     whole = max(1, round(seconds))  # wrk counts in seconds
     command = ["wrk", "-t1", f"-c{load.connections}", f"-d{whole}s", "--timeout", "10s"]
     fields = (*load.fields, "Connection: close") if load.churn else load.fields

@@ -50,7 +50,8 @@ if __name__ == "__main__":
     if kind == "waitress":
         import waitress
 
-        waitress.serve(app, host="127.0.0.1", port=port, threads=64, backlog=4096, connection_limit=4096)
+        many = {"backlog": 4096, "connection_limit": 4096, "asyncore_use_poll": True}  # select() ends at 1024
+        waitress.serve(app, host="127.0.0.1", port=port, threads=64, **many)
     elif kind == "cheroot":
         from cheroot.ssl.builtin import BuiltinSSLAdapter
         from cheroot.wsgi import Server
