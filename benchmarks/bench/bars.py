@@ -115,6 +115,14 @@ def _client(what: str, work: str, ours: str, *pairs: tuple[float, str]) -> list[
     return [Bar(what, "client", work, ours, (peer,), limit) for limit, peer in pairs]
 
 
+def _bulk(work: str, theirs: tuple[str, ...]) -> list[Bar]:
+    what = f"1 GiB, {work if ',' in work else 'server, ' + work}"
+    return [
+        Bar(what, "bulk", work, UVLOOP, theirs, 1.0),
+        Bar(f"{what}: memory is flat, MiB grown", "bulk", f"{work}: memory", UVLOOP, (), 8.0, at_most=True),
+    ]
+
+
 SMALL = "small, 64 connections"
 BROWSER = "browser's head, 64 connections"
 ONE_BY_ONE = "one by one"
@@ -144,10 +152,10 @@ BARS: list[Bar] = [
             (f"anywire, {what}",), 1.3, at_most=True, in_work="10 sockets")
         for what in ("idle", "queued")
     ),
-    Bar("1 GiB down", "bulk", "down", UVLOOP, (NODE, "aiohttp", HTTPTOOLS), 1.0),
-    Bar("1 GiB up", "bulk", "up", UVLOOP, (NODE, "aiohttp", HTTPTOOLS), 1.0),
-    Bar("1 GiB down: memory is flat, MiB grown", "bulk", "down: memory", UVLOOP, (), 8.0, at_most=True),
-    Bar("1 GiB up: memory is flat, MiB grown", "bulk", "up: memory", UVLOOP, (), 8.0, at_most=True),
+    *_bulk("down", (NODE, "aiohttp", HTTPTOOLS)),
+    *_bulk("up", (NODE, "aiohttp", HTTPTOOLS)),
+    *_bulk("client, down", (NODE, "aiohttp")),
+    *_bulk("client, up", (NODE, "aiohttp")),
     Bar("idle connection, KiB", "memory", "idle connection", "anywire asyncio", (), 7.0, at_most=True),
     *(
         Bar(f"linear time: {what}, time(2N) / time(N)", "linear", "time(2N) / time(N)", what, (), 2.2, at_most=True)

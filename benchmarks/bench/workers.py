@@ -29,10 +29,12 @@ class Worker:
     """A worker that runs.
 
     Attributes:
+        pid: of its process.
         costs: seconds of processor time for one of what it did, each time it was asked.
     """
 
     def __init__(self, process: subprocess.Popen[str], complaints: IO[bytes]) -> None:
+        self.pid = process.pid
         self._process = process
         self._complaints = complaints
         self.costs: list[float] = []
@@ -43,11 +45,11 @@ class Worker:
         Raises:
             Failed: it ended or does not answer.
         """
-        used, began = cpu_seconds(self._process.pid), time.perf_counter()
+        used, began = cpu_seconds(self.pid), time.perf_counter()
         count, took = self.numbers(work, seconds)
         if count <= 0:
             raise Failed("it did nothing at all")
-        share = (cpu_seconds(self._process.pid) - used) / (time.perf_counter() - began)  # warming up included
+        share = (cpu_seconds(self.pid) - used) / (time.perf_counter() - began)  # warming up included
         self.costs.append(share * took / count)
         return count / took
 
