@@ -17,7 +17,7 @@ from anywire.conformance.goldens import find_node
 from . import asked, holding, serving, transfers
 from .bars import judged
 from .catalogue import BENCHED, ROOT, peer_python
-from .machine import circumstances, load_average, pin_load, split_cpus
+from .machine import circumstances, pin_load, split_cpus
 from .report import bars_table, table, write
 from .work import Failed, Plan, Work
 
@@ -32,6 +32,9 @@ GROUPS: dict[str, Callable[[Plan], Iterator[Work]]] = {
     "churn": serving.churn,
     "tls": serving.tls,
 }
+QUIET = 0.05
+"""Which part of the processors others may take before we complain."""
+
 UNBARRED = ("churn", "tls")
 """Groups without a bar: a quick run of everything leaves them out."""
 
@@ -63,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.only:
         found = circumstances(_for_workers(plan, name))
         works: list[Work] = []
+        if found["others"] > QUIET:
+            print(f"bench: {name}: the machine is not quiet, {found['others']:.0%} of it are taken", file=sys.stderr)
         try:
             for work in GROUPS[name](_for_workers(plan, name)):
                 if not (work.values or work.failed):
@@ -76,7 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\nbench: interrupted; what is finished is in {options.output}", file=sys.stderr)
             return 130
         if works:
-            found["load"] += f" and {load_average()}"
             measured[name] = {"circumstances": found, "works": [work.as_dict() for work in works]}
             write(options.output, measured)
     if not measured:
@@ -99,7 +103,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, metavar="S", help="of each turn; default 2, quick 1; wrk: whole ones")
     parser.add_argument("--strict", action="store_true", help="fail when a bar was not met")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="default benchmarks/results; quick: its folder quick"
+        "--output", type=Path, metavar="DIR", help="default benchmarks/results; for a part: its folder quick"
     )
     options = parser.parse_args(arguments)
     chosen = [name.strip() for name in options.only.split(",") if name.strip()]
@@ -114,7 +118,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     everything = [name for name in GROUPS if not (options.quick and name in UNBARRED)]
     options.only = chosen or everything
     results = BENCHED / "results"
-    options.output = options.output or (results / "quick" if options.quick else results)
+    options.output = options.output or (results / "quick" if options.quick or options.contender else results)
     return options
 
 

@@ -6,10 +6,12 @@ import datetime
 import functools
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from .catalogue import PEERS, ROOT
 from .work import Plan
 
-__all__ = ["circumstances", "cpu_seconds", "load_average", "pin_load", "resident", "split_cpus", "tree"]
+__all__ = ["circumstances", "cpu_seconds", "others_busy", "pin_load", "resident", "split_cpus", "tree"]
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -45,16 +47,25 @@ def circumstances(plan: Plan) -> dict[str, Any]:
         "quick": plan.quick,
         "rounds": plan.rounds,
         "seconds": plan.seconds,
-        "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()} {platform.release()}",
+        "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "pinning": f"What is measured is pinned to processor {measured}, the load to processor {load}.{apart}",
-        "load": load_average(),
+        "others": others_busy(),
         "versions": versions(),
     }
 
 
-def load_average() -> str:
-    """How many processes wanted to run in the last minute."""
-    return f"{os.getloadavg()[0]:.1f}"
+def others_busy(seconds: float = 0.5) -> float:
+    """Which part of all processors is taken by others, or by other virtual machines; asked while we do nothing."""
+    before = _jiffies()
+    time.sleep(seconds)
+    total, idle = (after - earlier for after, earlier in zip(_jiffies(), before, strict=True))
+    return 1 - idle / total if total else 0.0
+
+
+def _jiffies() -> tuple[int, int]:
+    """All processors' time so far, and how much of it they were idle or waited for disks."""
+    times = list(map(int, Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]))
+    return sum(times), times[3] + times[4]
 
 
 @functools.cache
@@ -73,8 +84,8 @@ def versions() -> dict[str, str]:
         found |= {name: peers[name] for name in wanted if name in peers and name not in found}
     for program, option in (("wrk", "-v"), ("nginx", "-v"), ("haproxy", "-v")):
         if shutil.which(program):
-            words = _said([program, option]).replace("nginx/", "").replace("nginx version: ", "").split()
-            found[program] = next((word for word in words if word[:1].isdigit()), "?")
+            number = re.search(r"\d+\.\d+[\d.]*", _said([program, option]))
+            found[program] = number[0] if number else "?"
     return found
 
 

@@ -12,6 +12,9 @@ from .work import Work
 
 __all__ = ["bars_table", "figure", "merged", "page", "table", "write"]
 
+FORMAT = 1
+"""Of the JSON: what another one wrote is not kept."""
+
 HEAD = """\
 # What was measured
 
@@ -97,15 +100,16 @@ def _circumstances(found: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     quick = " A quick run: too short to conclude from." if found["quick"] else ""
     return [
-        f"Commit {found['commit']}, {found['date']}; {found['rounds']} rounds of {found['seconds']:g} s.{quick}",
-        f"{found['machine']}. {found['pinning']} Load of the machine when it began and ended: {found['load']}.",
-        f"Versions: {versions}.",
+        f"- Commit {found['commit']}, {found['date']}; {found['rounds']} rounds of {found['seconds']:g} s.{quick}",
+        f"- {found['machine']}. {found['pinning']} Others took {found['others']:.0%} of it just before.",
+        f"- Versions: {versions}.",
     ]
 
 
 def merged(before: dict[str, Any], groups: dict[str, Any]) -> dict[str, Any]:
     """What is kept of an earlier run, with the groups of this one in their place."""
-    return {"format": 1, "groups": {**before.get("groups", {}), **groups}}
+    kept = before.get("groups", {}) if before.get("format") == FORMAT else {}
+    return {"format": FORMAT, "groups": {**kept, **groups}}
 
 
 def write(output: Path, groups: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bench.work import Failed, Work, best, contest
 
 CIRCUMSTANCES = {
     "commit": "abc", "date": "2026-01-01 00:00 UTC", "quick": False, "rounds": 3, "seconds": 1.0,
-    "machine": "a machine", "pinning": "pinned.", "load": "0.0", "versions": {"Python": "3"},
+    "machine": "a machine", "pinning": "pinned.", "others": 0.01, "versions": {"Python": "3"},
 }  # fmt: skip
 
 
@@ -145,8 +145,9 @@ def test_groups_that_were_not_measured_stay(tmp_path: Path) -> None:
     assert Work.from_dict(data["groups"]["server"]["works"][0]) == work(ours=[1.0])
     text = (tmp_path / "latest.md").read_text("utf-8")
     assert text == page(data)
+    assert "Others took 1% of it just before." in text
     assert "### new" in text and "### small" in text and "### old" not in text
-    assert merged({}, {"a": 1}) == {"format": 1, "groups": {"a": 1}}
+    assert merged({"format": 0, "groups": {"b": 2}}, {"a": 1}) == {"format": 1, "groups": {"a": 1}}
 
 
 def test_names_of_plots_are_plain() -> None:
