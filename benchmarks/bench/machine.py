@@ -40,6 +40,7 @@ def pin_load(plan: Plan) -> None:
 def circumstances(plan: Plan) -> dict[str, Any]:
     """Everything a reader needs to know about a run before it begins."""
     measured, load = (", ".join(map(str, sorted(cpus))) for cpus in plan.cpus)
+    kernel = ".".join(platform.release().split(".")[:2])
     apart = "" if plan.cpus[0] != plan.cpus[1] else " There is only one processor: figures mean little."
     return {
         "commit": _commit(),
@@ -47,7 +48,7 @@ def circumstances(plan: Plan) -> dict[str, Any]:
         "quick": plan.quick,
         "rounds": plan.rounds,
         "seconds": plan.seconds,
-        "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()} {'.'.join(platform.release().split('.')[:2])}",
+        "machine": f"{_processor()}, {os.cpu_count()} processors, Linux {kernel}",
         "pinning": f"What is measured is pinned to processor {measured}, the load to processor {load}.{apart}",
         "others": others_busy(),
         "versions": versions(),
