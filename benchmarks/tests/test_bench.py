@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,16 +40,18 @@ def test_contenders_take_turns() -> None:
 
 
 def test_who_fails_is_out_and_the_others_go_on() -> None:
-    left = [7.0]
+    turns: Iterator[float | Failed] = iter([7.0, Failed("it ended"), 8.0])
 
     def fails() -> float:
-        if left:
-            return left.pop()
-        raise Failed("it ended")
+        value = next(turns)
+        if isinstance(value, Failed):
+            raise value
+        return value
 
     done = contest(work(), {"a": fails, "b": lambda: 1.0}, 3)
     assert done.values == {"b": [1.0, 1.0, 1.0]}
     assert done.failed == {"a": "it ended"}
+    assert list(turns) == [8.0], "it is not asked again"
 
 
 def test_medians_rank_in_the_direction_that_is_better() -> None:
@@ -126,6 +128,11 @@ def test_a_table_has_the_best_first_and_says_who_is_missing() -> None:
         "",
         "granian is missing: it did not start",
     ]
+
+
+def test_a_table_of_times_is_turned_over() -> None:
+    lines = table(work("core", more=False, anywire=[4.0], h11=[40.0])).splitlines()
+    assert lines[2:] == ["| **anywire** | 4 | 4 | 4 | 0% | 1.00 × |", "| h11 | 40.0 | 40.0 | 40.0 | 0% | 10.00 × |"]
 
 
 def test_the_table_of_bars() -> None:
