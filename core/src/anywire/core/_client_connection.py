@@ -281,7 +281,19 @@ class ClientConnection(Connection):
         """The transport's queue emptied after it had been blocked."""
         self._active = True
         if (request := self.request) is not None:
-            self._within(request._context, request._drained)
+            self._run(request, request._drained)
+
+    def _run(self, request: ClientRequest, tell: Callable[[], object]) -> None:
+        """Tell listeners of an exchange. What one raises ends it, and comes out of whatever waits for it (SEC-40).
+
+        Not out of here: who happens to run here, a loop or the thread that waits, differs from runtime to runtime.
+        """
+        try:
+            self._within(request._context, tell)
+        except Exception as error:
+            if request._over or request._error is not None:
+                raise  # nobody would hear of it
+            request._fail(error)
 
     def notice(self) -> None:
         """Something happened while nobody waited."""
@@ -292,7 +304,7 @@ class ClientConnection(Connection):
                 tell(self)
             self._tell()
             return
-        self._within(request._context, self._tell)
+        self._run(request, self._tell)
         if self._lost:
             if self.receiving != DONE and self.error is None:  # if it is complete its reader notices nothing
                 self.error = ConnectionLost("socket hang up", phase=self._phase_name())
@@ -310,11 +322,13 @@ class ClientConnection(Connection):
     def _strike(self, now: float) -> None:
         if self._lost or now < self.next_deadline(now):
             return
-        request = self.request
-        self._within(None if request is None else request._context, self._idle_struck)
         if (request := self.request) is not None:
-            self._within(request._context, request._timed_out)
+            self._run(request, self._idle_struck)
         else:
+            self._idle_struck()
+        if (request := self.request) is not None:
+            self._run(request, request._timed_out)
+        elif not self._lost:
             if self.pooled_by is not None:
                 self.pooled_by.timed_out(self)
             self.destroy()
