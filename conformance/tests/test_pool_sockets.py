@@ -433,3 +433,42 @@ def test_a_dead_address_does_not_hold_up_the_next(name: str) -> None:
             agent.destroy()
 
         run(name, scenario)
+
+
+# ---------------------------------------------------------------- age
+
+AGE = 0.002
+"""Seconds. Few exchanges take as long; so some connection is used again, and none for ever."""
+
+TRIES = 20_000
+
+
+@every_backend
+def test_an_old_connection_is_replaced_and_the_name_looked_up_anew_ASK_6(name: str) -> None:
+    """In real time: that none is used beyond its age to the second is for a virtual clock (agent/safety)."""
+    lookups: list[str] = []
+
+    def lookup(host: str, options: Any) -> str:
+        lookups.append(host)
+        return "127.0.0.1"
+
+    with serve(answering) as server:
+
+        async def scenario(backend: Backend) -> None:
+            agent = backend.http.Agent(keep_alive=True, max_socket_age=AGE)
+            for _ in range(TRIES):
+                req = backend.http.get(host="h.test", port=server.port, agent=agent, lookup=lookup)
+                res = await settle(req.response())
+                assert await settle(res.read()) == b"ok"
+                (stats,) = agent.stats().values()
+                if stats.closed.get("age", 0) >= 3:
+                    break
+            seen.append(stats)
+            agent.destroy()
+
+        seen: list[Any] = []
+        run(name, scenario)
+    (stats,) = seen
+    assert stats.closed["age"] >= 3
+    assert set(lookups) == {"h.test"}
+    assert len(lookups) == stats.created
