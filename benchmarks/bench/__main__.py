@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if peer_python() is None:
         print("bench: no peers in .venv-peers; `make bench` sets them up", file=sys.stderr)
     pin_load(plan)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are ended then, too
     began, measured, lost = time.monotonic(), dict[str, Any](), 0
     for name in options.only:
         found = circumstances(_for_workers(plan, name))
