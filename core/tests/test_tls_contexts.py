@@ -14,6 +14,7 @@ import trustme
 from anywire.core import _tls as contexts
 from anywire.core import client_context, server_context
 from anywire.core._errors import ArgumentValueError
+from anywire.core._names import TLS_OPTIONS
 from anywire.core._options import request_options
 from anywire.core.facade.awaiting import SecureAgent
 
@@ -54,6 +55,25 @@ def test_a_certificate_and_its_key(form: str, pem: dict[str, str], tmp_path: Pat
             continue
     assert client.getpeercert()["subjectAltName"] == (("DNS", "localhost"),)
     assert client.selected_alpn_protocol() == "http/1.1"
+
+
+@pytest.mark.parametrize("name", sorted(contexts._NO_COUNTERPART))
+def test_what_ssl_cannot_do_is_refused_SEC_41(name: str, pem: dict[str, str]) -> None:
+    """A callback that verifies, or a list of revoked certificates, that was passed over would be worse than none."""
+    for make, options in ((client_context, {}), (server_context, {"cert": pem["cert"], "key": pem["key"]})):
+        with pytest.raises(ArgumentValueError, match=f'"{name}"') as caught:
+            make(ssl, tempfile, {**options, name: "anything"})
+        assert caught.value.code == "ERR_INVALID_OPT_VALUE"
+
+
+@pytest.mark.parametrize("name", sorted(TLS_OPTIONS - {"ssl_context", "servername"}))
+def test_nothing_is_passed_over_for_a_context_of_ones_own_SEC_41(name: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    value = True if name in {"reject_unauthorized", "check_hostname", "honor_cipher_order"} else "anything"
+    for make in (client_context, server_context):
+        with pytest.raises(ArgumentValueError, match=f'"{name}".*"ssl_context"') as caught:
+            make(ssl, tempfile, {"ssl_context": context, name: value})
+        assert caught.value.code == "ERR_INVALID_OPT_VALUE"
 
 
 def test_a_context_of_ones_own() -> None:

@@ -49,12 +49,12 @@ def client_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
             ``reject_unauthorized`` is exactly False (SEC-42).
 
     Raises:
-        ArgumentValueError: an option that this Python's ssl cannot honour, named; or a file cannot be read: the code
-            is the system's, ``ENOENT`` for one that is not there; or OpenSSL refuses something: ``ERR_OSSL_`` and its
-            reason where it gives one, else ``ERR_INVALID_ARG_VALUE``.
+        ArgumentValueError: an option that this Python's ssl cannot honour, or that ``ssl_context`` would pass over,
+            named; or a file cannot be read: the code is the system's, ``ENOENT`` for one that is not there; or OpenSSL
+            refuses something: ``ERR_OSSL_`` and its reason where it gives one, else ``ERR_INVALID_ARG_VALUE``.
     """
     tls = _tls_only(options, options.get("tls") or {})
-    return tls.get("ssl_context") or _cached(ssl, tls, tempfile)
+    return _own_context(tls) or _cached(ssl, tls, tempfile)
 
 
 def client_feed(
@@ -95,7 +95,7 @@ def server_context(ssl: Any, tempfile: Any, options: Mapping[str, Any]) -> Any:
     without insisting on one, and ``request_cert=False`` does not ask.
     """
     tls = _tls_only(options, options, SERVER_TLS_OPTIONS)
-    if given := tls.get("ssl_context"):
+    if given := _own_context(tls):
         return given
     if "cert" not in tls:
         raise ArgumentValueError('An https server needs "cert" and "key", or "ssl_context"', code="ERR_MISSING_ARGS")
@@ -115,6 +115,21 @@ def _tls_only(
             raise _no_counterpart(name)
     given = {**nested, **{name: value for name, value in options.items() if value is not None}}
     return {name: value for name, value in given.items() if name in known and value is not None}
+
+
+def _own_context(tls: Mapping[str, Any]) -> Any:
+    """The context of the caller's own, or None.
+
+    Raises:
+        ArgumentValueError: there is an option beside it that it would pass over (SEC-41).
+    """
+    context = tls.get("ssl_context")
+    if context is not None and (beside := sorted(tls.keys() - _NOT_IN_CONTEXT - {"ssl_context"})):
+        raise ArgumentValueError(
+            f'The option "{beside[0]}" has no effect beside "ssl_context"; let the SSLContext say it',
+            code="ERR_INVALID_OPT_VALUE",
+        )
+    return context
 
 
 def _no_counterpart(name: str) -> ArgumentValueError:
