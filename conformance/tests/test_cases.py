@@ -27,6 +27,16 @@ def test_parser(case: Case) -> None:
     assert outcome.verdict == PASS, outcome.details
 
 
+def test_a_case_gives_the_global_agent_back() -> None:
+    backend = resolve("anywire.conformance.sim")
+    own = backend.http.global_agent
+    setting = [case for case in load_cases() if "set_global_agent" in case.document.blocks.get("app", "")]
+    assert {case.role for case in setting} >= {"client", "server"}
+    for case in setting:
+        run_case(backend, case, "whole")
+        assert backend.http.global_agent is own, case
+
+
 def test_there_are_cases() -> None:
     cases = load_cases()
     assert len(cases) > 400

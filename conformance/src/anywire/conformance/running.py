@@ -190,10 +190,13 @@ class _Run:
                 if step.verb in ("signal", "wait"):
                     # A flag belongs to the runtime, so peers may not be the first to ask for it.
                     _ = self.signals[step.flag]
-        if self.case.role == "server":
-            await self._serve()
-        else:
-            await self._request()
+        try:
+            if self.case.role == "server":
+                await self._serve()
+            else:
+                await self._request()
+        finally:
+            self._application.restore()
         self.problems += self._application.problems
 
     async def _serve(self) -> None:
@@ -316,7 +319,6 @@ class _Run:
         except Exception as error:
             self.problems.append(f"the application failed: {describe_error(error)}")
         application.log.freeze()
-        application.restore()
         for request in application.requests:
             request.destroy()
         for agent in application.agents:
