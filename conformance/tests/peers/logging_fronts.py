@@ -40,9 +40,11 @@ NGINX_SERVER = """\
   upstream {name} {{ server 127.0.0.1:{back}; keepalive 8; }}
   server {{ listen 127.0.0.1:{port}; access_log {folder}/{name}.log seen; location / {{ proxy_pass http://{name}; }} }}
 """
+# One thread: of several that log at once to stdout a line is lost now and then.
 HAPROXY = """\
 global
   maxconn 512
+  nbthread 1
   tune.bufsize 65536
 defaults
   mode http
