@@ -29,9 +29,10 @@ def _light_heap() -> Iterator[None]:
     gc.unfreeze()
 
 
+CASES = "conformance/tests/test_cases.py"
 # What takes longest comes first, so that no worker is left alone with it at the end.
 LONG_FILES = (
-    "conformance/tests/test_cases.py",
+    CASES,
     "conformance/tests/test_third_party.py",
     "conformance/tests/test_cancel_sweep.py",
     "conformance/tests/test_goldens.py",
@@ -55,7 +56,7 @@ class Files(LoadScopeScheduling):  # type: ignore[misc]  # which has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        return file + test.partition("-")[0] if file == LONG_FILES[0] else file
+        return file + test.partition("-")[0] if file == CASES else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

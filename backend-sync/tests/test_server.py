@@ -6,7 +6,8 @@ import re
 import select
 import tracemalloc
 from collections import deque
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
@@ -489,6 +490,19 @@ def test_close_lets_exchanges_finish_and_ends_idle_ones() -> None:
     assert not server.connections
 
 
+@contextmanager
+def closed_over(app: Callable[[Request, Response], None], inside: Event) -> Iterator[tuple[Any, Job]]:
+    """A server, and who is closing it without grace while a handler is `inside`; its client is gone already."""
+    server = http.create_server(app)
+    server.listen(0, "127.0.0.1")
+    with dial(port_of(server)) as wire:
+        wire.send(GET)
+        assert inside.wait(20)
+        closing = Job(server.close, 0)
+        assert wire.rest() == b""
+        yield server, closing
+
+
 def test_close_aborts_what_is_left() -> None:
     inside, release = Event(), Event()
 
@@ -498,13 +512,7 @@ def test_close_aborts_what_is_left() -> None:
         with pytest.raises(AnywireError):
             write_forever(res)
 
-    server = http.create_server(app)
-    server.listen(0, "127.0.0.1")
-    with dial(port_of(server)) as wire:
-        wire.send(GET)
-        assert inside.wait(20)
-        closing = Job(server.close, 0)
-        assert wire.rest() == b""
+    with closed_over(app, inside) as (server, closing):
         release.set()
         closing.join()
     with pytest.raises(StateError):
@@ -522,13 +530,7 @@ def test_close_does_not_wait_for_a_handler_that_never_returns() -> None:
             res.end("too late")
         returned.set()
 
-    server = http.create_server(app)
-    server.listen(0, "127.0.0.1")
-    with dial(port_of(server)) as wire:
-        wire.send(GET)
-        assert inside.wait(20)
-        closing = Job(server.close, 0)
-        assert wire.rest() == b""
+    with closed_over(app, inside) as (server, closing):
         closing.join()
         assert not server.connections
         assert not returned.is_set()

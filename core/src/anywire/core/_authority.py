@@ -31,17 +31,22 @@ def is_host(value: bytes, *, empty: bool = True) -> bool:
         value: the text, without white space around it.
         empty: the host may be empty, as it may be in Host.
     """
-    match = _split(value)
-    if match is None:
-        return False
-    host, port = match.groups()
-    return (bool(host) or empty) and _is_literal(host) and int(port or b"0") <= _MAX_PORT
+    return _port(value, empty=empty) is not None
 
 
 def is_tunnel_target(value: bytes) -> bool:
     """Is `value` what CONNECT names: a host, a colon, and a port that is not 0 (RFC 9112 section 3.2.3)?"""
+    return bool(_port(value, empty=False))
+
+
+def _port(value: bytes, *, empty: bool) -> int | None:
+    """The port of a host, 0 if it names none; None if `value` is no host."""
     match = _split(value)
-    return match is not None and is_host(value, empty=False) and int(match[2] or b"0") > 0
+    if match is None:
+        return None
+    host, digits = match.groups()
+    port = int(digits or b"0")
+    return port if (host or empty) and _is_literal(host) and port <= _MAX_PORT else None
 
 
 def _is_literal(host: bytes) -> bool:

@@ -80,9 +80,7 @@ class ClientConnection(Connection):
     ) -> None:
         self._request: weakref.ref[ClientRequest] | None = None
         self._message: weakref.ref[IncomingMessage] | None = None
-        super().__init__(RESPONSE, limits, lenient=lenient)
-        if tolerate:
-            self._set_parser(Parser(RESPONSE, limits, lenient=lenient, tolerate=tolerate), limits)
+        super().__init__(RESPONSE, limits, lenient=lenient, tolerate=tolerate)
         self.probed_after: float | None = None
         self.bytes_sent = 0
         self.bytes_received = False

@@ -29,6 +29,7 @@ from ._chars import safe_target
 from ._emitter import Emitter
 from ._errors import AnywireError, ConnectionLost, ParseError, TruncatedError, os_error
 from ._failure import where
+from ._leniency import NOTHING
 from ._parser import Parser
 from ._pump import FOREVER
 from ._state import BODY, END, FAIL, FAILED, FINISH, HALF, IDLE, SWITCH, SWITCHED
@@ -105,8 +106,17 @@ class Connection:
         "written",
     )
 
-    def __init__(self, role: str, limits: Limits, *, lenient: bool = False, require_host: bool = True) -> None:
-        self._set_parser(Parser(role, limits, lenient=lenient, require_host=require_host), limits)
+    def __init__(
+        self,
+        role: str,
+        limits: Limits,
+        *,
+        lenient: bool = False,
+        require_host: bool = True,
+        tolerate: frozenset[str] = NOTHING,
+    ) -> None:
+        parser = Parser(role, limits, lenient=lenient, require_host=require_host, tolerate=tolerate)
+        self._set_parser(parser, limits)
         self._out: list[bytes] = []
         self.receiving: str = IDLE
         self.sending: str = IDLE

@@ -18,6 +18,9 @@ __all__ = ["Runtime"]
 
 T = TypeVar("T")
 
+CLOSED = b"\0"
+"""Tells the main thread that all is over: what tells it of a signal is its number, and none is 0."""
+
 
 class Runtime:
     """See :class:`blocking.Runtime`."""
@@ -81,9 +84,9 @@ class Runtime:
                 try:
                     close()
                 finally:
-                    told.shutdown(socket.SHUT_WR)
+                    told.send(CLOSED)
 
             threading.Thread(target=closing).start()
-            while heard.recv(1):
+            while heard.recv(1) != CLOSED:
                 again()
             signal.set_wakeup_fd(-1)
