@@ -21,6 +21,7 @@ import os
 import select
 import socket
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from anywire.core import FOREVER, HIGH_WATER_MARK, NOBODY
@@ -28,6 +29,8 @@ from anywire.core.facade import CLOSE_TIMEOUT, RESCUE, enable_keep_alive
 from anywire.core.facade.awaiting import FAIRNESS
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from anywire.core import Feed
 
 __all__ = ["Pump"]
@@ -37,9 +40,8 @@ class Pump(asyncio.Protocol):
     """See ``anywire.core.Pump`` for the contract."""
 
     __slots__ = (
-        "_armed", "_eof", "_half_closed", "_loop", "_paused", "_poll", "_refused", "_sock", "_timer", "_transport",
-        "_unwanted",
-        "_waiters", "blocked", "closed", "feed",
+        "_armed", "_context", "_eof", "_half_closed", "_loop", "_parked", "_paused", "_poll", "_refused", "_said",
+        "_sock", "_step", "_task", "_timer", "_transport", "_unwanted", "_waiters", "blocked", "closed", "feed",
     )  # fmt: skip
 
     fairness = FAIRNESS
@@ -50,6 +52,11 @@ class Pump(asyncio.Protocol):
         self._transport: Any = None  # asyncio's, from connection_made on
         self._unwanted = False  # aborted before that
         self._waiters: list[asyncio.Future[None]] = []
+        self._parked: asyncio.Future[None] | None = None  # who waits in until()
+        self._step: Callable[[], Any] | None = None  # what it gave
+        self._said: Any = None  # by it
+        self._task: Any = None
+        self._context: Any = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed = FOREVER
         self._paused = False
@@ -73,9 +80,11 @@ class Pump(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         feed = self.feed
         feed.receive_data(data)
-        if self._waiters:
-            self._wake()
-        else:
+        if self._step is not None:
+            self._take_step(self._step)
+            if self._waiters:
+                self._wake()
+        elif not self._wake():
             feed.notice()
         if not feed.want_read:
             self._paused = True
@@ -120,17 +129,32 @@ class Pump(asyncio.Protocol):
 
     # ---------------------------------------------------------------- waiting
 
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+    def _wake(self) -> bool:
+        """Wake who waits; False if nobody does."""
+        woken = False
+        parked, self._parked = self._parked, None
+        if parked is not None and not parked.done():
+            parked.set_result(None)
+            woken = True
+        if self._waiters:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+                    woken = True
+            self._waiters.clear()
+        return woken
 
-    async def wait(self, due: float) -> None:
+    def wait(self, due: float) -> Awaitable[None]:
         """Park until something happened, or until `due`; a checkpoint if that is past."""
         if due <= 0.0 or self.closed:
-            await asyncio.sleep(0)
-            return
+            return asyncio.sleep(0)
+        waiter = self._park(due)
+        if self._waiters:  # others, or waits that were cancelled
+            self._waiters[:] = [each for each in self._waiters if not each.done()]
+        self._waiters.append(waiter)
+        return waiter
+
+    def _park(self, due: float) -> asyncio.Future[None]:
         feed = self.feed
         loop = self._loop
         if self._paused and feed.want_read:
@@ -141,14 +165,60 @@ class Pump(asyncio.Protocol):
             deadline = due
         if deadline < self._armed:
             self._arm(deadline)
-        waiter = loop.create_future()
-        self._waiters.append(waiter)
+        return loop.create_future()
+
+    async def until(self, step: Callable[[], Any]) -> Any:
+        """Wait until `step`, taken whenever something happened, says anything but None; returns that.
+
+        For input it is taken in the callback that brings it, in the name of this task, which so need not be woken for
+        an exchange that waits for nothing. (By what asyncio documents for tasks of other makes; eager tasks of Python
+        3.12 begin like that.)
+        """
+        self._task = task = asyncio.current_task()
+        assert task is not None, "this runs in one"
+        self._context = copy_context()
         try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-            raise
+            while (said := self._said) is None:
+                if self.closed:
+                    await asyncio.sleep(0)
+                else:
+                    self._step = step
+                    self._parked = self._park(FOREVER)
+                    await self._parked
+                    self._step = None
+                if self._said is None:
+                    self._said = step()
+        except asyncio.CancelledError as error:
+            if (said := self._said) is None:
+                raise
+            task.uncancel()  # what has begun hears of it, where it waits
+            task.cancel(*error.args)
+        finally:
+            self._step = self._parked = self._task = self._said = None
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+    def _take_step(self, step: Callable[[], Any]) -> None:
+        """See :meth:`until`."""
+        loop, task = self._loop, self._task
+        parked, self._parked = self._parked, None  # not to be woken by what it does itself
+        asyncio._enter_task(loop, task)
+        try:
+            said = self._context.run(step)
+        except BaseException as error:
+            said = error
+        finally:
+            asyncio._leave_task(loop, task)
+        if said is None:
+            self._parked = parked
+            if not self.closed and (deadline := self.feed.next_deadline(loop.time())) < self._armed:
+                self._arm(deadline)
+            return
+        self._said = said
+        self._step = None
+        if parked is not None and not parked.done():
+            parked.set_result(None)
 
     def _arm(self, deadline: float) -> None:
         if self._timer is not None:
@@ -164,9 +234,8 @@ class Pump(asyncio.Protocol):
             return
         now = self._loop.time()
         self.feed.handle_deadline(now)
-        if self._waiters:
-            self._wake()  # who waits arms again
-        elif not self.closed and (deadline := self.feed.next_deadline(now)) < FOREVER:
+        # Who waits arms again.
+        if not self._wake() and not self.closed and (deadline := self.feed.next_deadline(now)) < FOREVER:
             self._arm(deadline)
 
     def watch(self) -> None:
@@ -176,9 +245,7 @@ class Pump(asyncio.Protocol):
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
-        if self._waiters:
-            self._wake()
-        elif not self.closed and self._transport is not None:
+        if not self._wake() and not self.closed and self._transport is not None:
             deadline = self.feed.next_deadline(self._loop.time())
             if deadline < self._armed:
                 self._arm(deadline)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..._connection import CLOSED_EVENT
 from ..._pump import FOREVER
@@ -13,12 +14,16 @@ from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextvars import Context
     from types import TracebackType
 
     from ..._server_connection import ServerConnection
 
 __all__ = ["Server"]
+
+OVER: Final = object()
+"""Nothing is left to be done on a connection."""
 
 
 class Server(_server.Server):
@@ -150,7 +155,7 @@ class Server(_server.Server):
             if connection.secure is None or await self._shake_hands(connection, pump):
                 if self.listener_count("connection"):
                     self._tell("connection", self.socket_for(connection))
-                await self._exchanges(connection, pump)
+                await self._exchanges(partial(self._step, connection, pump), pump)
                 if not connection.switched:
                     await self._farewell(pump)
         except BaseException as error:
@@ -170,44 +175,87 @@ class Server(_server.Server):
             await self.dispatch("client_error", error, self.socket_for(connection))
         return error is None
 
-    async def _exchanges(self, connection: ServerConnection, pump: Any) -> None:
+    async def _exchanges(self, step: Callable[[], Any], pump: Any) -> None:
+        """Take steps, and between them wait for what they left, or for input."""
+        until = getattr(pump, "until", None)  # of a pump that can take them itself
+        rest = step()
+        while rest is not OVER:
+            if rest is not None:
+                await rest
+            elif until is not None:
+                rest = await until(step)
+                continue
+            else:
+                await pump.wait(FOREVER)
+            rest = step()
+
+    def _step(self, connection: ServerConnection, pump: Any) -> Any:
+        """Run exchanges until there is something to wait for.
+
+        Returns:
+            1. what to await before the next step, for example the rest of a handler that has begun;
+            2. None: something has to happen first, input as a rule;
+            3. ``OVER``.
+        """
         next_event = connection.next_event
         while True:
+            if connection.parked:
+                if connection.switched:
+                    return OVER
+                if connection.left_pending():
+                    return None
+                connection.parked = False
             event = next_event()
             if event is None:
                 if connection.half_close_due:
                     connection.half_close_if_due()
-                await pump.wait(FOREVER)
-            elif isinstance(event, IncomingMessage):
+                return None
+            if isinstance(event, IncomingMessage):
                 if not event.complete or connection.idle_timeout:
                     pump.kick()  # the handler may never wait on us, and its clock runs all the same
-                await self._exchange(connection, event)
-                if connection.message is None:
-                    continue  # answered, and ready for the next
-                if connection.switched:
-                    return
-                while connection.left_pending():
-                    connection.parked = True
-                    await pump.wait(FOREVER)
-                connection.parked = False
+                rest = self._exchange(connection, event)
+                if rest is not None:
+                    return rest
+                connection.parked = connection.message is not None  # else it is answered, and ready for the next
             elif event is CLOSED_EVENT:
-                return
+                return OVER
             else:
-                await self._client_error(connection, event, pump)
+                return self._client_error(connection, event, pump)
 
-    async def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
-        """Hand one request to whoever listens for it."""
+    def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> Any:
+        """Hand one request to whoever listens for it. Returns what is left of that, to be awaited, or None."""
         response, context = self._begin_exchange(connection, request)
         event: str = "request"
         args: tuple[Any, ...] = (request, response)
         try:
             if request._flags & SPECIAL or request._first == "CONNECT":
                 event, args = self._special(connection, request, response)
-            for listener in self.take_listeners(event):
+            listeners = iter(self.take_listeners(event))
+            for listener in listeners:
+                if (rest := begin(listener, args, context)) is not None:
+                    return self._rest(connection, response, rest, listeners, args, context)
+        except Exception as error:
+            self._handler_failed(connection, request, response, error)
+        return None
+
+    async def _rest(
+        self,
+        connection: ServerConnection,
+        response: Any,
+        rest: Any,
+        listeners: Iterator[Callable[..., Any]],
+        args: tuple[Any, ...],
+        context: Context,
+    ) -> None:
+        """What is left of a listener that waits for something, and those behind it."""
+        try:
+            await rest
+            for listener in listeners:
                 if (rest := begin(listener, args, context)) is not None:
                     await rest
         except Exception as error:
-            self._handler_failed(connection, request, response, error)
+            self._handler_failed(connection, args[0], response, error)
+        connection.parked = True
 
     async def _client_error(self, connection: ServerConnection, error: Any, pump: Any) -> None:
         """Tell `client_error` listeners, if there are any, and leave the transport to them."""
