@@ -82,7 +82,7 @@ REACHED: dict[str, Callable[[Any], object]] = {
 def waits(agent: http.Agent, stage: str) -> bool:
     """The only connection in use has got to `stage`, and its request waits there."""
     used = [socket.connection for sockets in agent.sockets.values() for socket in sockets if socket is not None]
-    return len(used) == 1 and bool(used[0].pump._waiters and REACHED[stage](used[0]))
+    return len(used) == 1 and bool(used[0].pump._waiting and REACHED[stage](used[0]))
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])

@@ -304,7 +304,7 @@ def no_half_close(patch: Patch) -> None:
 def input_does_not_wake(patch: Patch) -> None:
     from anywire.asyncio._pump import Pump
 
-    patch.setattr(Pump, "data_received", lambda self, data: self.feed.receive_data(data))
+    patch.setattr(Pump, "_read", lambda self: self._receive())
 
 
 def the_write_queue_is_sent_backwards(patch: Patch) -> None:
@@ -313,7 +313,7 @@ def the_write_queue_is_sent_backwards(patch: Patch) -> None:
     def flush(self: Any) -> None:
         data = self.feed.data_to_send()
         if data and not self.closed:
-            self._transport.write(data[::-1])
+            self.sock.send(data[::-1])
 
     patch.setattr(Pump, "flush", flush)
 

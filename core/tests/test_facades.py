@@ -76,7 +76,6 @@ DIFFERENT = {
     "Server.__exit__": "structured tasks",
     "Server._client_error": "listeners may be awaited; step() comes back when the transport is closed",
     "Server._exchange": "listeners may be awaited",
-    "Server._exchanges": "step() instead of a loop",
     "Server._gone": "threads: the last connection may have gone before there was a waiter",
     "Server.close": "the listener's threads are joined",
     "Server.dispatch": "listeners may be awaited",

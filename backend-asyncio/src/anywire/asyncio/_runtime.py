@@ -7,16 +7,15 @@ import os
 import socket
 import ssl
 import tempfile
-import weakref
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from anywire.core import FOREVER
-from anywire.core.facade import Door, Listening, connect_outcome, listening_sockets
-from anywire.core.facade.awaiting import Resolver, Server
+from anywire.core import FOREVER, NOBODY
+from anywire.core.facade import Listening, LoopDoor, connect_outcome, listening_sockets
+from anywire.core.facade.awaiting import Server, SocketConnector
 
-from ._pump import Pump
+from ._pump import Callbacks, Pump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Runtime", "current_runtime"]
 
-_runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()
+_runtimes: dict[asyncio.AbstractEventLoop, Runtime] = {}
 
 
 def current_runtime() -> Runtime:
@@ -38,6 +37,9 @@ def current_runtime() -> Runtime:
     loop = asyncio.get_running_loop()
     runtime = _runtimes.get(loop)
     if runtime is None:
+        for each in list(_runtimes):
+            if each.is_closed():
+                _runtimes.pop(each, None)
         runtime = _runtimes[loop] = Runtime(loop)
     return runtime
 
@@ -55,22 +57,16 @@ class Waiter:
                 await self._event.wait()
 
 
-class Runtime(Resolver):
+class Runtime(SocketConnector):
     """See ``anywire.core.facade.awaiting.Runtime`` for what each method promises."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(socket, ssl, tempfile)
-        # Weak: the loop is the key under which this object lives.
-        self._loop_ref = weakref.ref(loop)
+        self.loop = loop
         self.now = loop.time
         self.waiter = Waiter
+        self._callbacks = Callbacks(loop)
         self._tasks: set[asyncio.Task[Any]] = set()
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        loop = self._loop_ref()
-        assert loop is not None, "a running loop exists"
-        return loop
 
     def report(self, message: str, error: BaseException) -> None:
         self.loop.call_exception_handler({"message": message, "exception": error})
@@ -124,59 +120,28 @@ class Runtime(Resolver):
                 timer.cancel()
         return [] if first is None else [(first, connect_outcome(socket, first))]
 
-    async def open(self, handle: socket.socket, feed: Feed) -> Pump:
-        pump = Pump(self.loop, handle)
-        pump.feed = feed
-        try:
-            await self.loop.create_connection(lambda: pump, sock=handle)
-        except BaseException:
-            handle.close()
-            raise
-        return pump
+    def pump(self, sock: socket.socket, feed: Feed) -> Pump:
+        """A pump for a connected socket."""
+        return Pump(sock, feed, self._callbacks)
+
+    def let_go(self, pump: Pump) -> None:
+        """The parent's, and we are a forked child: close its socket here, and leave what watches it for the parent."""
+        pump.sock.close()
 
     # ---------------------------------------------------------------- listening
 
     def inject(self, server: Server, handle: socket.socket | Pump) -> None:
-        if isinstance(handle, Pump):
-            connection = server.admit(handle)
-            if connection is not None:
-                connection.cancel = self.spawn(server.serve(connection))
-            return
-        # Admitted before there is a transport, so that a server which closes meanwhile waits for it (ASK-47).
-        pump = Pump(self.loop, handle)
+        pump = handle if isinstance(handle, Pump) else self.pump(handle, NOBODY)
         connection = server.admit(pump)
-        if connection is None:
-            handle.close()
-        else:
-            over = partial(self._over, server, connection, pump)
-            connection.cancel = self.spawn(self._serve(server, connection, pump, handle), over)
+        if connection is not None:
+            connection.cancel = self.spawn(server.serve(connection), partial(self._over, server, connection))
 
-    async def _serve(self, server: Server, connection: ServerConnection, pump: Pump, sock: socket.socket) -> None:
-        await self.loop.connect_accepted_socket(lambda: pump, sock)
-        # In a task of its own: here each of its wake-ups would have to come through us.
-        connection.cancel = self.spawn(server.serve(connection))
-
-    def _over(self, server: Server, connection: ServerConnection, pump: Pump, task: asyncio.Task[Any]) -> None:
+    def _over(self, server: Server, connection: ServerConnection, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if pump.never_made():  # the task was cancelled before, or the loop had no room
+        if not connection.served:  # the task was cancelled before it began
             server._over(connection)
 
     async def listen(self, server: Server, options: Any) -> Listening:
         sockets = listening_sockets(socket, os, options)
-        doors = [Entrance(self, server, sock, partial(self.inject, server)) for sock in sockets]
-        for door in doors:
-            door.watch(True)
+        doors = [LoopDoor(self, self._callbacks, server, sock) for sock in sockets]
         return Listening(os, options, sockets, doors)
-
-
-class Entrance(Door):
-    """One listening socket. asyncio's own servers lose who waits at their end, and spin without descriptors."""
-
-    def watch(self, wanted: bool) -> None:
-        if wanted:
-            self._runtime.loop.add_reader(self.sock.fileno(), self.knock)
-        else:
-            self._runtime.loop.remove_reader(self.sock.fileno())
-
-    def later(self, due: float) -> None:
-        self._runtime.loop.call_at(due, self.retry, due)

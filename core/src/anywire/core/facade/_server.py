@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import _server
 from .._chars import safe_target
+from .._connection import CLOSED_EVENT
 from .._emitter import Emitter
 from .._errors import AnywireError, ArgumentTypeError, ConnectionLost, StateError, listen_error
 from .._framing import EXPECT_CONTINUE, EXPECT_OTHER, UPGRADE
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from .._server_options import ListenOptions, ServerOptions
     from ._runtime import Listener, Pump, Runtime
 
-__all__ = ["SPECIAL", "Server"]
+__all__ = ["OVER", "SPECIAL", "Server"]
+
+OVER: Final = object()
+"""Nothing is left to be done on a connection."""
 
 SPECIAL: Final = EXPECT_CONTINUE | EXPECT_OTHER | UPGRADE
 """Flags of requests that may concern other events than ``request``; so does the method CONNECT."""
@@ -49,6 +53,8 @@ class Server(_server.Server):
     response_class: ClassVar[type[ServerResponse]]
     socket_class: ClassVar[type[Socket]]
     serve: Callable[[ServerConnection], Any]
+    _exchange: Callable[[ServerConnection, Any], Any]
+    _client_error: Callable[[ServerConnection, Any], Any]
 
     def __init__(
         self,
@@ -321,6 +327,45 @@ class Server(_server.Server):
             self._listener.resume()
 
     # ---------------------------------------------------------------- one exchange
+
+    def _step(self, connection: ServerConnection, pump: Pump) -> Any:
+        """Run exchanges until there is something to wait for.
+
+        Returns:
+            1. None: something has to happen first, input as a rule;
+            2. ``OVER``: nothing is left to be done;
+            3. where one awaits: what to await before the next step, as the rest of a handler that has begun.
+        """
+        # Another thread may be ending the response at this moment: then it kicks us when it has.
+        if connection.parked and connection.left_pending():
+            return None
+        next_event = connection.next_event
+        while not connection.detached:
+            event = next_event()
+            if event is None:
+                if connection.half_close_due:
+                    connection.half_close_if_due()
+                return None
+            if isinstance(event, IncomingMessage):
+                connection.parked = False
+                if not event.complete or connection.idle_timeout:
+                    pump.kick()  # the handler may never wait on us, and its clock runs all the same
+                rest = self._exchange(connection, event)
+                if rest is not None:
+                    return rest
+                connection.parked = True  # from here on, whoever ends the response kicks
+                if connection.message is None:
+                    continue  # answered, and ready for the next
+                if connection.switched:
+                    return OVER
+                if connection.left_pending():
+                    return None
+            elif event is CLOSED_EVENT:
+                return OVER
+            elif (rest := self._client_error(connection, event)) is not None:
+                return rest
+        # Taken over: for good, or by a client_error listener.
+        return OVER if connection.switched or pump.closed else None
 
     def _begin_exchange(self, connection: ServerConnection, request: Any) -> tuple[Any, Context]:
         """The response to `request`, and the context in which it is handled: no request sees another's (ASK-52)."""

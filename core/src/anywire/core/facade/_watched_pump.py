@@ -65,7 +65,7 @@ class WatchedPump(SocketPump):
             return
         self._watch()
         try:
-            if self.ended or not self._waiting:
+            if self.ended or not self._awaited:
                 self.feed.notice()
         finally:
             self._wake()
@@ -110,6 +110,11 @@ class WatchedPump(SocketPump):
             self._watch()
         self._arm(min(due, self.feed.next_deadline(self._loop.now())))
 
+    @property
+    def _awaited(self) -> bool:
+        """Somebody is parked here."""
+        return bool(self._waiting)
+
     def _wake(self) -> None:
         """Let all who are parked here look again. Called by the loop only."""
         waiting, self._waiting = self._waiting, []
@@ -118,7 +123,7 @@ class WatchedPump(SocketPump):
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
-        if self._waiting:
+        if self._awaited:
             self._loop.soon(self._wake)
         else:
             self._arm(self.feed.next_deadline(self._loop.now()))

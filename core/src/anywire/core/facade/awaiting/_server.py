@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ..._connection import CLOSED_EVENT
 from ..._pump import FOREVER
 from .. import _server
 from .._context import begin
-from .._server import SPECIAL
+from .._server import OVER, SPECIAL
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextvars import Context
     from types import TracebackType
 
     from ..._server_connection import ServerConnection
 
 __all__ = ["Server"]
-
-OVER: Final = object()
-"""Nothing is left to be done on a connection."""
 
 
 class Server(_server.Server):
@@ -189,39 +185,6 @@ class Server(_server.Server):
                 await pump.wait(FOREVER)
             rest = step()
 
-    def _step(self, connection: ServerConnection, pump: Any) -> Any:
-        """Run exchanges until there is something to wait for.
-
-        Returns:
-            1. what to await before the next step, for example the rest of a handler that has begun;
-            2. None: something has to happen first, input as a rule;
-            3. ``OVER``.
-        """
-        next_event = connection.next_event
-        while True:
-            if connection.parked:
-                if connection.switched:
-                    return OVER
-                if connection.left_pending():
-                    return None
-                connection.parked = False
-            event = next_event()
-            if event is None:
-                if connection.half_close_due:
-                    connection.half_close_if_due()
-                return None
-            if isinstance(event, IncomingMessage):
-                if not event.complete or connection.idle_timeout:
-                    pump.kick()  # the handler may never wait on us, and its clock runs all the same
-                rest = self._exchange(connection, event)
-                if rest is not None:
-                    return rest
-                connection.parked = connection.message is not None  # else it is answered, and ready for the next
-            elif event is CLOSED_EVENT:
-                return OVER
-            else:
-                return self._client_error(connection, event, pump)
-
     def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> Any:
         """Hand one request to whoever listens for it. Returns what is left of that, to be awaited, or None."""
         response, context = self._begin_exchange(connection, request)
@@ -239,13 +202,7 @@ class Server(_server.Server):
         return None
 
     async def _rest(
-        self,
-        connection: ServerConnection,
-        response: Any,
-        rest: Any,
-        listeners: Iterator[Callable[..., Any]],
-        args: tuple[Any, ...],
-        context: Context,
+        self, connection: Any, response: Any, rest: Any, listeners: Any, args: tuple[Any, ...], context: Context
     ) -> None:
         """What is left of a listener that waits for something, and those behind it."""
         try:
@@ -257,10 +214,11 @@ class Server(_server.Server):
             self._handler_failed(connection, args[0], response, error)
         connection.parked = True
 
-    async def _client_error(self, connection: ServerConnection, error: Any, pump: Any) -> None:
+    async def _client_error(self, connection: ServerConnection, error: Any) -> None:
         """Tell `client_error` listeners, if there are any, and leave the transport to them."""
         socket = self._client_failed(connection, error)
         if socket is not None:
+            pump: Any = connection.pump
             await self.dispatch("client_error", error, socket)
             while not pump.closed:
                 await pump.wait(FOREVER)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ..._connection import CLOSED_EVENT
 from ..._pump import FOREVER
 from .. import _server
-from .._server import SPECIAL
+from .._server import OVER, SPECIAL
 from ._messages import IncomingMessage, ServerResponse
 from ._socket import Socket
 
@@ -172,7 +171,7 @@ class Server(_server.Server):
                 going = True
             else:
                 greeted = connection.greeted or self._greet(connection)
-                if greeted and not self._exchanges(connection, pump):
+                if greeted and self._step(connection, pump) is not OVER:
                     going = True
                 elif not connection.switched:
                     self._farewell(pump)
@@ -195,36 +194,6 @@ class Server(_server.Server):
         if self.listener_count("connection"):
             self._tell("connection", self.socket_for(connection))
         return True
-
-    def _exchanges(self, connection: ServerConnection, pump: Any) -> bool:
-        """Returns True when the connection is over, False when it has to wait."""
-        # Another thread may be ending the response at this moment: then it kicks us when it has.
-        if connection.parked and connection.pending:
-            return False
-        next_event = connection.next_event
-        while not connection.detached:
-            event = next_event()
-            if event is None:
-                if connection.half_close_due:
-                    connection.half_close_if_due()
-                return False
-            if isinstance(event, IncomingMessage):
-                connection.parked = False
-                if not event.complete or connection.idle_timeout:
-                    pump.kick()  # the handler may never wait on us, and its clock runs all the same
-                self._exchange(connection, event)
-                connection.parked = True  # from here on, whoever ends the response kicks
-                if connection.message is None:
-                    continue  # answered, and ready for the next
-                if connection.switched:
-                    return True
-                if connection.left_pending():
-                    return False
-            elif event is CLOSED_EVENT:
-                return True
-            else:
-                self._client_error(connection, event)
-        return bool(pump.closed)  # it is in the hands of a client_error listener
 
     def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
         """Hand one request to whoever listens for it."""
