@@ -1,7 +1,7 @@
 """Fuzz targets: a server's and a client's connection, under a peer, an application, a transport and a clock.
 
-Two bytes set it up, the rest is a program (see `programs`). It runs as it is, with all that arrives between two
-operations at once, and byte by byte; observers must not see a difference.
+Two bytes set it up (with a client, a third one names leniencies), the rest is a program (see `programs`). It runs as
+it is, with all that arrives between two operations at once, and byte by byte; observers must not see a difference.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from anywire.core._state import BODY, CLOSED, DONE, FAILED, IDLE, SWITCHED
 from ..tests.harness import Client, Serving, Steps, drain, finite, merged, strike
 from ..tests.harness import read_all as reading
 from . import programs
+from .parsers import tolerated
 
 __all__ = ["client", "server"]
 
@@ -294,20 +295,26 @@ ASKED: list[dict[str, Any]] = [
 
 def client(data: bytes) -> None:
     """A client's connections, in a pool."""
-    setup, steps = programs.read(data, 2)
+    setup, steps = programs.read(data, 3)
     seen = [ClientRun(setup, way).run() for way in ways(steps)]
     assert len({paused for paused, _ in seen}) > 1 or seen[0] == seen[1] == seen[2], seen
+    if tolerated(setup[2]):
+        # Leniencies only add: where nothing was refused, nobody needs them.
+        strict = ClientRun(setup[:2] + b"\0", steps)
+        told = strict.run()
+        assert strict.refused() or told == seen[0], (told, seen[0])
 
 
 class ClientRun:
     """One run of a program."""
 
     def __init__(self, setup: bytes, steps: list[Step]) -> None:
-        first, second = setup
+        first, second, third = setup
         self.client = Client(
             keep_alive=not first & 1, max_sockets=1 if first & 2 else None, timeout=6.0 if first & 4 else None
         )
         self.options: dict[str, Any] = {"insecure_http_parser": bool(first & 8)}
+        self.tolerated = tolerated(third)
         if first & 16:
             self.options["timeout"] = 2.0
         self.limits = Limits()
@@ -342,7 +349,9 @@ class ClientRun:
         """A request of some kind, ended or not."""
         if len(self.requests) > 7:
             return
-        options = ASKED[number & 7] | self.options
+        # Every second one is strict, so that a connection changes its parser between two.
+        lenient = frozenset() if len(self.requests) & 1 else self.tolerated
+        options = ASKED[number & 7] | self.options | {"lenient": lenient}
         made = self.client.request(watch=False, **options)
         seen: list[str] = []
         for event in ("abort", "close", "continue", "error", "finish", "information", "response", "timeout", "upgrade"):
@@ -371,6 +380,10 @@ class ClientRun:
             free = request._connection is None and not request._gone()
             if free and lease is not None and lease.state in ("open", "assigned"):
                 self.client.connect(request, self.limits)
+
+    def refused(self) -> bool:
+        """Was there anything that a leniency may be about?"""
+        return any(text.startswith("HPE_") for text in self.failures.values())
 
     def advance(self) -> None:
         """Look for answers, and read them. An error is final: who looks again sees the same."""

@@ -53,13 +53,17 @@ def seeds(target: str) -> list[bytes]:
     """What the cases and probes of the conformance suite make a peer send, for this target."""
     match target:
         case "requests" | "responses":
-            found = [made for case in _parser_cases() if (made := _for_parser(case, target))]
+            found = [made for case in _parser_cases() for made in _for_parser(case, target)]
             wire = _probes() if target == "requests" else []
             return found + [b"\0" + data for data in wire]
         case "server":
             return [bytes([mood, 0]) + data for mood in (0x08, 0x18) for data in _sent_to("server") + _probes()]
         case "client":
-            return [bytes([0, kind]) + data for kind in (0, 2) for data in _sent_to("client")]
+            return [
+                bytes([0, kind, names]) + data
+                for kind, names in ((0, 0), (2, 0), (0, 127))
+                for data in _sent_to("client")
+            ]
         case _:
             return [
                 b"\0" + b"\xff".join(parts.split(b"|"))
@@ -77,15 +81,15 @@ def _parser_cases() -> Iterator[Document]:
     yield from load_folder(CONFORMANCE / "cases" / "parser")
 
 
-def _for_parser(case: Document, target: str) -> bytes:
+def _for_parser(case: Document, target: str) -> list[bytes]:
     setup = setup_of(case)
-    if setup.role != target.removesuffix("s"):
-        return b""
     data, end = case.input()
+    if setup.role != target.removesuffix("s") or len(data) >= 600:
+        return []
     methods: list[str | None] = [None, "GET", "HEAD", "CONNECT"]
     method = methods.index(setup.method) if setup.method in methods else 0
-    bits = setup.lenient | method << 3 | end << 5 | (0xE0 if setup.take_rest else 0)
-    return bytes([bits]) + data if len(data) < 600 else b""
+    first = bytes([setup.lenient | method << 3 | end << 5 | (0xE0 if setup.take_rest else 0)])
+    return [first + data] if target == "requests" else [first + names + data for names in (b"\0", b"\x7f")]
 
 
 def _sent_to(role: str) -> list[bytes]:

@@ -522,7 +522,7 @@ class Client:
         lease = request._lease
         while True:
             if lease is None:
-                connection = self._open(limits)
+                connection = self._open(request, limits)
                 break
             if lease.state == ASSIGNED:
                 assert lease.connection is not None
@@ -534,7 +534,7 @@ class Client:
                 self.agent.settle()
             else:
                 assert lease.state == OPEN, lease.state
-                connection = self._open(limits)
+                connection = self._open(request, limits)
                 assert self.agent.opened(lease, connection, self.clock())
                 break
         request._attach(connection, lease is not None and lease.reused)
@@ -544,8 +544,9 @@ class Client:
         assert isinstance(pump, FakePump)
         return pump
 
-    def _open(self, limits: Limits | None) -> ClientConnection:
-        made = ClientConnection(limits or Limits(), make_socket=lambda _: "socket")
+    def _open(self, request: ClientRequest, limits: Limits | None) -> ClientConnection:
+        given, lenient, tolerate = request.parser_options()
+        made = ClientConnection(limits or given, make_socket=lambda _: "socket", lenient=lenient, tolerate=tolerate)
         made.probed_after = 1.0
         pump = FakePump(made, self.clock)
         made.pump = pump

@@ -13,6 +13,8 @@ import pytest
 from anywire.conformance.documents import escape
 from anywire.core._chunked import ChunkLine
 from anywire.core._client_connection import ClientConnection
+from anywire.core._grammar import HeadGrammar
+from anywire.core._lenient_grammar import LenientGrammar
 from anywire.core._parser import Parser
 from anywire.core._server_connection import ServerConnection
 
@@ -93,6 +95,14 @@ def _raising(self: ServerConnection) -> Any:
 _next = ServerConnection.next_event
 
 
+def _eager(self: LenientGrammar, buf: bytes, start: int, end: int) -> bool:
+    """What is to be taken depends on how much has come."""
+    return end - self.at > 3 and _bends(self, buf, start, end)
+
+
+_bends = LenientGrammar._start_line_bends
+
+
 def _spoilt(self: ClientConnection) -> bool:
     """A connection with bytes on it may go on."""
     return not self._lost
@@ -103,6 +113,8 @@ def _spoilt(self: ClientConnection) -> bool:
     [
         ("requests", Parser, "_finish_head", _longer),
         ("requests", ChunkLine, "feed", _forgetful),
+        ("responses", LenientGrammar, "fields", HeadGrammar.fields),
+        ("responses", LenientGrammar, "_start_line_bends", _eager),
         ("server", ServerConnection, "next_event", _raising),
         ("client", ClientConnection, "reusable", property(_spoilt)),
     ],

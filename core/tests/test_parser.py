@@ -8,10 +8,12 @@ from collections.abc import Callable
 import pytest
 
 import anywire.core._grammar as grammar_module
+import anywire.core._lenient_grammar as lenient_module
 import anywire.core._parser as parser_module
 from anywire.core import _chunked, _framing
 from anywire.core._errors import ParseError, StateError
 from anywire.core._framing import CHUNKED, KEEP_ALIVE, NO_BODY, REQUEST, RESPONSE, UNTIL_CLOSE
+from anywire.core._leniency import LENIENCIES
 from anywire.core._limits import Limits
 from anywire.core._parser import Parser
 
@@ -361,26 +363,34 @@ class Work:
         for module, names in (
             (grammar_module, ("_REQUEST_LINE", "_STATUS_LINE", "_FIELD_LINE", "_name_run", "_value_run", "_line_run")),
             (parser_module, ("REQUEST_HEAD", "RESPONSE_HEAD", "_plain_chunk_line")),
+            (lenient_module, ("_lf_run", "_blank_run", "_value_run", "_control_run")),
             (_chunked, ("_extension_run",)),
         ):
             for name in names:
-                monkeypatch.setattr(module, name, self.counted(getattr(module, name)))
+                lines = name.endswith("_LINE")
+                monkeypatch.setattr(module, name, self.counted(getattr(module, name), lines=lines))
 
     def counted(
-        self, match: Callable[[bytes, int, int], re.Match[bytes] | None]
+        self, match: Callable[[bytes, int, int], re.Match[bytes] | None], *, lines: bool
     ) -> Callable[..., re.Match[bytes] | None]:
         def count(buf: bytes, start: int, stop: int = 1 << 60) -> re.Match[bytes] | None:
             found = match(buf, start, stop)
-            # A failed match may have looked at everything up to the end it was given.
-            self.bytes += 1 + (found.end() if found else min(stop, len(buf))) - start
+            # A failed match may have looked at everything up to the end it was given; that of a line, to its end.
+            end = min(stop, len(buf))
+            if lines and (at := buf.find(b"\n", start, end)) >= 0:
+                end = at
+            self.bytes += 1 + (found.end() if found else end) - start
             self.calls += 1
             return found
 
         return count
 
 
-def feed(stream: bytes, size: int) -> Parser:
-    parser = Parser(REQUEST, Limits(max_header_size=1 << 20, max_headers_count=0, max_trailer_size=1 << 20))
+WIDE = Limits(max_header_size=1 << 20, max_headers_count=0, max_trailer_size=1 << 20)
+
+
+def feed(stream: bytes, size: int, parser: Parser | None = None) -> Parser:
+    parser = parser or Parser(REQUEST, WIDE)
     in_body = False
     for at in range(0, len(stream), size):
         parser.receive_data(stream[at : at + size])
@@ -391,7 +401,7 @@ def feed(stream: bytes, size: int) -> Parser:
                     break
                 in_body = piece != b""
             else:
-                head = parser.next_request()
+                head = parser.next_head()
                 if head is None:
                     break
                 in_body = head[4] != 0
@@ -423,6 +433,36 @@ def test_work_is_linear(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -
     assert not parser.buffered
     assert not parser.started
     # Only the shortcut looks again at what the grammar then reads, and once per head.
+    assert work.bytes <= 5 * len(stream)
+    assert work.calls <= 4 * len(stream)
+
+
+OK = b"HTTP/1.1 200 OK\n"
+EMPTY = b"Content-Length: 0\n\n"
+BROKEN = {
+    "empty lines": b"\n" * 20000 + OK + EMPTY,
+    "blanks in a status line": b"HTTP/1.1" + b" \t" * 10000 + b"200 OK\n" + EMPTY,
+    "controls in a reason": b"HTTP/1.1 200 " + b"\x01a" * 10000 + b"\n" + EMPTY,
+    "controls in a value": OK + b"A: " + b"\x01a" * 10000 + b"\n" + EMPTY,
+    "blanks behind a name": OK + b"A" + b" \t" * 10000 + b": b\n" + EMPTY,
+    "blanks behind no name": OK + b"A" + b" \t" * 10000 + b"b\n" + EMPTY,
+    "a line that is dropped": OK + b"<" + b"a\x01" * 10000 + b"\n" + EMPTY,
+    "many lines that are dropped": OK + b"a\n<\n:\r\n" * 2000 + EMPTY,
+    "many lines with a blank": OK + b"a : b\n" * 4000 + EMPTY,
+    "many folds": OK + b"a: b\n" + b" \x01\n" * 4000 + EMPTY,
+    "many heads": (OK + EMPTY) * 500,
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000, 1 << 20])
+@pytest.mark.parametrize("name", BROKEN)
+def test_work_of_leniencies_is_linear(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # ASK-36, ASK-56
+    work = Work(monkeypatch)
+    stream = BROKEN[name]
+    parser = feed(stream, size, Parser(RESPONSE, WIDE, tolerate=frozenset(LENIENCIES)))
+    assert not parser.buffered
+    assert not parser.started
     assert work.bytes <= 5 * len(stream)
     assert work.calls <= 4 * len(stream)
 
