@@ -62,6 +62,7 @@ class ClientConnection(Connection):
         "_request",
         "bytes_received",
         "bytes_sent",
+        "ending",
         "key",
         "on_idle_end",
         "pooled_by",
@@ -88,6 +89,7 @@ class ClientConnection(Connection):
         self.key: Any = None
         self.pooled_by: ClientAgent | None = None
         self.rules: object = None
+        self.ending = False
         self._informational = 0
         self._message_class = message_class
         self._make_socket = make_socket
@@ -293,6 +295,11 @@ class ClientConnection(Connection):
                 raise  # nobody would hear of it
             request._fail(error)
 
+    def ended(self) -> None:
+        """An exchange told all there is to tell of its end: the socket's ``close`` comes behind it, as in Node."""
+        self.ending = False
+        self._tell_closed()
+
     def notice(self) -> None:
         """Something happened while nobody waited."""
         request = self.request
@@ -301,6 +308,8 @@ class ClientConnection(Connection):
                 tell, self.on_idle_end = self.on_idle_end, None
                 tell(self)
             self._tell()
+            if not self.ending:
+                self._tell_closed()
             return
         self._run(request, self._tell)
         if self._lost:

@@ -352,13 +352,23 @@ class Connection:
             self.socket.emit("timeout")
 
     def _tell(self) -> None:
-        """Start of every ``notice()``: data for who waits by ``readable``, and the socket's ``close``."""
-        message, socket = self.message, self.socket
+        """Start of every ``notice()``: data for who waits by ``readable``."""
+        message = self.message
         if message is not None and message._listeners is not None and self.receiving == BODY and self._parser.buffered:
             message.emit("readable")
-        if self._lost and not self._close_told and isinstance(socket, Emitter):
+
+    def _tell_closed(self) -> None:
+        """The socket's ``close``, behind all that the exchange is told which it ends."""
+        if self._lost and not self._close_told and isinstance(self.socket, Emitter):
             self._close_told = True
-            socket.emit("close")
+            self.socket.emit("close")
+
+    def _notice_loss(self, context: Context | None, tell: Callable[[], object]) -> None:
+        """Tell the exchange, then the socket's listeners, whatever the exchange's raise."""
+        try:
+            self._within(context, tell)
+        finally:
+            self._within(context, self._tell_closed)
 
     def _within(self, context: Context | None, tell: Callable[[], object]) -> None:
         """Tell listeners in the context of their exchange: timers and callbacks of a socket were begun in another's."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ._chars import safe_target
 from ._errors import AnywireError, ConnectionLost, LocalError, RemoteError, TimedOut, TruncatedError, nameless
 from ._lease import DONE, OPEN
+from ._state import FAIL, HALF
 
 if TYPE_CHECKING:
     from ._client_connection import ClientConnection
@@ -23,6 +24,7 @@ __all__ = [
     "as_ours",
     "describe",
     "expired",
+    "fail",
     "forgotten",
     "is_quiet",
     "keep_for_replay",
@@ -179,6 +181,38 @@ def forgotten(request: ClientRequest) -> None:
         pool.abandon(lease)
         what = "nobody waited for its response" if request.res is None else "its response was not read to the end"
         warnings.warn(f"{where(request)} was forgotten: {what}", ResourceWarning, stacklevel=1, source=request)
+
+
+def fail(request: ClientRequest, error: Exception) -> None:
+    """Let go of everything, and tell observers in Node's order: the socket's come last (CLI-53 to CLI-57, CLI-64)."""
+    describe(request, error)
+    connection, message = request._connection, request.res
+    if connection is not None and connection.request is not request:
+        connection = None
+    if connection is not None:
+        connection.ending = True
+        if connection.error is None:
+            connection.error = as_ours(error)  # what a reader of the body is told
+            if request.aborted or not isinstance(error, Quiet):
+                # Observers hear of an error: then no reader may get the end, although all of it may be here (CLI-82).
+                # abort() drops what was received (CLI-68, CLI-78).
+                connection.receiving = HALF[connection.receiving][FAIL]
+    quiet = is_quiet(request, error)
+    try:
+        request._release(request._connection)
+        if not quiet and request.listener_count("error"):
+            request.emit("error", error)
+        if message is not None and not message.complete:
+            message._abort(error)
+        elif message is not None and not quiet and not message._end_seen:
+            message._error = error  # observers heard of an error: then nobody gets the end of an answer without a body
+        if request._listeners is not None:
+            request.emit("close")
+        if message is not None and message._listeners is not None:
+            message._closed()
+    finally:
+        if connection is not None:
+            connection.ended()
 
 
 def let_go(request: ClientRequest) -> None:

@@ -28,7 +28,7 @@ from ._checks import check_error
 from ._connection import Signal
 from ._emitter import Emitter
 from ._errors import LocalError
-from ._failure import Quiet, as_ours, describe, forgotten, is_quiet, keep_for_replay, replayable, timed_out, where
+from ._failure import Quiet, fail, forgotten, keep_for_replay, replayable, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import sent_once
 from ._incoming import UPGRADED, IncomingMessage
@@ -40,7 +40,7 @@ from ._request_parts import date_line, headers_of, obey, pools
 from ._serializer import render_request
 from ._settings import SETTINGS
 from ._socket_options import probe, set_no_delay, when_connected
-from ._state import BODY, DONE, FAIL, HALF, HEAD, IDLE, joint
+from ._state import BODY, DONE, HALF, HEAD, IDLE, joint
 from ._timings import Opening, Timings, timings_of
 
 if TYPE_CHECKING:
@@ -403,17 +403,22 @@ class ClientRequest(Asked):
         self._ended_at = now = self._now()
         persists = connection.cycle() and self.should_keep_alive
         lease, self._lease = self._lease, None
+        connection.ending = not persists
         try:
             if lease is not None and self._pool is not None:
                 self._pool.release(lease, now, persists, message)
         finally:  # a hook or a listener of the agent's may raise, and others wait for what was decided (SEC-40)
-            self._settle()
-            if not persists:
-                connection.pump.close()
-            if self._listeners is not None:
-                self.emit("close")
-            if message is not None and message._end_seen:
-                message._closed()  # else when its reader gets there
+            try:
+                self._settle()
+                if not persists:
+                    connection.pump.close()
+                if self._listeners is not None:
+                    self.emit("close")
+                if message is not None and message._end_seen:
+                    message._closed()  # else when its reader gets there
+            finally:
+                if not persists:
+                    connection.ended()
 
     # ---------------------------------------------------------------- failure
 
@@ -423,26 +428,7 @@ class ClientRequest(Asked):
             return self._error or error
         self._error = error
         self._ended_at = self._now()
-        describe(self, error)
-        connection, message = self._connection, self.res
-        if connection is not None and connection.request is self and connection.error is None:
-            connection.error = as_ours(error)  # what a reader of the body is told
-            if self.aborted or not isinstance(error, Quiet):
-                # Observers hear of an error: then no reader may get the end, although all of it may be here (CLI-82).
-                # abort() drops what was received (CLI-68, CLI-78).
-                connection.receiving = HALF[connection.receiving][FAIL]
-        quiet = is_quiet(self, error)
-        self._release(connection)
-        if not quiet and self.listener_count("error"):
-            self.emit("error", error)
-        if message is not None and not message.complete:
-            message._abort(error)
-        elif message is not None and not quiet and not message._end_seen:
-            message._error = error  # observers heard of an error: then nobody gets the end of an answer without a body
-        if self._listeners is not None:
-            self.emit("close")
-        if message is not None and message._listeners is not None:
-            message._closed()
+        fail(self, error)
         return error
 
     def _release(self, connection: ClientConnection | None) -> None:

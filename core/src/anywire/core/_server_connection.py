@@ -392,7 +392,10 @@ class ServerConnection(Connection):
 
     def notice(self) -> None:
         """Tell the request and the response that the peer went away, if it did (SRV-25, SRV-27)."""
-        self._within(self.context, self._noticed)
+        if self._lost:
+            self._notice_loss(self.context, self._noticed)
+        else:
+            self._within(self.context, self._noticed)
 
     def _noticed(self) -> None:
         self._tell()
