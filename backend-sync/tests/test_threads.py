@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -90,6 +90,33 @@ def test_one_agent_for_64_threads(limits: dict[str, Any]) -> None:
         assert (active, connecting, queued) == (0, 0, 0)
         if limits:
             assert idle <= 8
+
+
+def test_an_exchange_that_several_threads_end_ends_once() -> None:
+    """ASK-10: one reads, two destroy. What without a GIL is told twice now and then, a GIL makes very rare."""
+
+    def ended(agent: http.Agent, url: str) -> list[str]:
+        told: list[str] = []
+        req = http.request(url, agent=agent)
+        req.on("socket", lambda each: each.on("close", lambda: told.append("socket close")))
+        req.on("response", lambda res: res.on("close", lambda: told.append("res close")))
+        for event in ("error", "close"):
+            req.on(event, lambda *_, event=event: told.append(event))
+        req.end()
+        res = req.response()
+        jobs = [Job(req.destroy), Job(req.destroy)]
+        with suppress(AnywireError):
+            res.read()
+        for job in jobs:
+            job.join()
+        return told
+
+    with serving(mixed) as server, pool() as agent:
+        for _ in range(300):
+            told = ended(agent, url_of(server))
+            assert told.count("close") == told.count("res close") == 1, told
+            assert len(told) == len(set(told)), told
+        agent.check_invariants()
 
 
 def test_descriptors_above_1024() -> None:

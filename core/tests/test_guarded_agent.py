@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from anywire.core import Agent
-from anywire.core.facade.blocking import GuardedAgent
+from anywire.core import Agent, request_options
+from anywire.core.facade.blocking import GuardedAgent, GuardedRequest
 
 UNGUARDED = {
     "abandon": "__del__ may call it inside any line: it touches nothing but a deque",
@@ -35,6 +35,13 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         self.depth -= 1
+
+
+class Clock:
+    """All that a request which never connects wants of a runtime."""
+
+    def now(self) -> float:
+        return 0.0
 
 
 class Guarded(GuardedAgent):
@@ -72,3 +79,21 @@ def test_the_lock_is_held_around_a_decision_and_released() -> None:
     assert (lock.held, lock.depth, seen) == (before + 1, 0, [1])
     assert agent.free_sockets == {"h": ["connection"]}
     assert lock.held == before + 2
+
+
+def test_who_comes_second_ends_nothing() -> None:
+    """ASK-10: between a look at the state and a change of it another thread may do both."""
+    told: list[str] = []
+
+    def made() -> GuardedRequest:
+        request = GuardedRequest(request_options("http://h/", {}), None, Clock())
+        for event in ("error", "close"):
+            request.on(event, lambda *_, event=event: told.append(event))
+        return request
+
+    request = made()
+    assert request._claim()  # by another thread, which has not come further yet
+    request.destroy()
+    assert told == []
+    made().destroy()
+    assert told == ["error", "close"]

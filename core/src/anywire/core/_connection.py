@@ -84,12 +84,12 @@ class Connection:
     __slots__ = (
         "_active",
         "_bound",
-        "_close_told",
         "_draining",
         "_lost",
         "_out",
         "_parser",
         "_quiet_since",
+        "_untold",
         "context",
         "detached",
         "eof",
@@ -126,7 +126,7 @@ class Connection:
         self.eof = False
         self.written = 0
         self._draining = False
-        self._close_told = False
+        self._untold = ["close"]  # of the socket's listeners; a list, for that gives it to one thread only
         self.message: IncomingMessage | None = None
         self.pump: Pump = None  # type: ignore[assignment]  # set before anything else is called
         self.socket: Any = None
@@ -359,9 +359,12 @@ class Connection:
 
     def _tell_closed(self) -> None:
         """The socket's ``close``, behind all that the exchange is told which it ends."""
-        if self._lost and not self._close_told and isinstance(self.socket, Emitter):
-            self._close_told = True
-            self.socket.emit("close")
+        if self._lost and self._untold and isinstance(self.socket, Emitter):
+            try:
+                event = self._untold.pop()
+            except IndexError:  # another thread was faster
+                return
+            self.socket.emit(event)
 
     def _notice_loss(self, context: Context | None, tell: Callable[[], object]) -> None:
         """Tell the exchange, then the socket's listeners, whatever the exchange's raise."""

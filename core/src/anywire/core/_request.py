@@ -81,6 +81,9 @@ class ClientRequest(Asked):
         "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
     )  # fmt: skip
 
+    _claim: Callable[[], bool] | None = None
+    """On threads: may the caller end the exchange? True for one of them, who then sets `_over` or `_error`."""
+
     def __init__(self, options: RequestOptions, agent: ClientAgent | None, now: Callable[[], float]) -> None:
         self._lease: Lease[Any, Any] | None = None  # first: __del__ looks at both
         self._pool: ClientAgent | None = None  # the agent that gave the lease
@@ -369,6 +372,8 @@ class ClientRequest(Asked):
         """101 or an answer to CONNECT: the connection leaves the pool (AGT-79, CLI-41 to CLI-50)."""
         connection = self._connection
         assert connection is not None
+        if (claim := self._claim) is not None and not claim():
+            raise self._error or connection.hang_up()
         message.req = self
         message._flags |= UPGRADED
         message.complete = True
@@ -397,6 +402,8 @@ class ClientRequest(Asked):
             return
         if what is not None and connection.pump.blocked:
             return  # not before the request is out (CLI-66)
+        if (claim := self._claim) is not None and not claim():
+            return
         # Without persistence the end of the response ends the exchange, whatever of the upload is missing (CLI-67).
         message = self.res
         self._over = True
@@ -424,7 +431,7 @@ class ClientRequest(Asked):
 
     def _fail(self, error: Exception) -> Exception:
         """End the exchange now. Returns `error`, told apart by where it happened."""
-        if self._over or self._error is not None:
+        if self._over or self._error is not None or ((claim := self._claim) is not None and not claim()):
             return self._error or error
         self._error = error
         self._ended_at = self._now()
