@@ -17,6 +17,7 @@ import pytest
 from sync_kit import GET, OK, Job, Wire, counts, descriptors, dial, peer, pool, port_of, serving, until, url_of
 
 from anywire.core import AnywireError
+from anywire.core._sessions import Sessions
 from anywire.sync import _sleep, http
 
 Request = http.IncomingMessage
@@ -117,6 +118,24 @@ def test_an_exchange_that_several_threads_end_ends_once() -> None:
             assert told.count("close") == told.count("res close") == 1, told
             assert len(told) == len(set(told)), told
         agent.check_invariants()
+
+
+def test_tls_sessions_are_shared() -> None:
+    """ASK-10: without a GIL two threads that changed an OrderedDict at once ended the process."""
+    sessions = Sessions(3)
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(5000):
+            name = chance.choice("abcdef")
+            sessions.keep(name, None, name)
+            assert sessions.find(name, None) in (name, None)
+            if chance.random() < 0.5:
+                sessions.drop(name)
+
+    for job in [Job(work, number) for number in range(8)]:
+        job.join()
+    assert len(sessions) <= 3
 
 
 def test_descriptors_above_1024() -> None:

@@ -54,19 +54,18 @@ class DateLine:
         wall_clock: returns seconds since the epoch. A clock that is set back is followed.
     """
 
-    __slots__ = ("_clock", "_line", "_since", "_until")
+    __slots__ = ("_clock", "_kept")
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         self._clock = wall_clock
-        self._since = 1.0
-        self._until = 0.0  # an empty interval: the first call renders
-        self._line = b""
+        self._kept = 1.0, 0.0, b""  # since, until and the line, together: threads may share it. The first call renders
 
     def line(self) -> bytes:
         """Return ``Date: <IMF-fixdate>`` for the current second, line end included."""
         now = self._clock()
-        if not self._since <= now < self._until:
+        since, until, line = self._kept
+        if not since <= now < until:
             second = int(now // 1)
-            self._line = b"Date: %b\r\n" % http_date(second).encode("ascii")
-            self._since, self._until = second, second + 1
-        return self._line
+            line = b"Date: %b\r\n" % http_date(second).encode("ascii")
+            self._kept = second, second + 1, line
+        return line

@@ -7,7 +7,6 @@ to the context it was made with. What is in one only the ssl module knows.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,18 @@ if TYPE_CHECKING:
 
     from ._keywords import AgentKeywords
 
-__all__ = ["SecurePool", "SessionSlot", "Sessions"]
+__all__ = ["SecurePool", "SessionSlot", "Sessions", "make_room"]
+
+
+def make_room(kept: dict[Any, Any], most: int) -> None:
+    """Forget the oldest of `kept` until there are no more than `most`.
+
+    Threads share it without a lock, so it is a dict: an OrderedDict that two of them change breaks without a GIL. Few
+    are kept, so looking for the first is cheap.
+    """
+    while len(kept) > most:
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread made room as well
+            del kept[next(iter(kept))]
 
 
 class Sessions:
@@ -32,7 +42,7 @@ class Sessions:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._kept: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
+        self._kept: dict[str, tuple[Any, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -47,9 +57,7 @@ class Sessions:
         if not self.limit:
             return
         self._kept[name] = (context, session)
-        while len(self._kept) > self.limit:
-            with suppress(KeyError):  # another thread made room as well
-                self._kept.popitem(last=False)
+        make_room(self._kept, self.limit)
 
     def drop(self, name: str) -> None:
         """Forget it: its connection failed."""

@@ -12,7 +12,6 @@ its certificate may have been renewed under the same path.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from errno import errorcode
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._errors import ArgumentValueError
 from ._names import SERVER_TLS_OPTIONS, TLS_OPTIONS, https_name
 from ._secure import SecureFeed
+from ._sessions import make_room
 
 if TYPE_CHECKING:
     from ._client_connection import ClientConnection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["client_context", "client_feed", "server_context"]
 
-_contexts: OrderedDict[tuple[int, str], Any] = OrderedDict()
+_contexts: dict[tuple[int, str], Any] = {}
 MAX_CONTEXTS: Final = 64
 _VERSIONS: Final = {"TLSv1": "TLSv1", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 _NOT_IN_CONTEXT: Final = frozenset({"servername"})
@@ -145,8 +145,7 @@ def _cached(ssl: Any, options: Mapping[str, Any], tempfile: Any) -> Any:
     made = _contexts.get(key)
     if made is None:
         made = _contexts[key] = _make(ssl, tls, tempfile, server=False)
-        if len(_contexts) > MAX_CONTEXTS:
-            _contexts.popitem(last=False)
+        make_room(_contexts, MAX_CONTEXTS)
     return made
 
 
