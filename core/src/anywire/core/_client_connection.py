@@ -225,9 +225,9 @@ class ClientConnection(Connection):
         """The response was read to its end."""
         request: ClientRequest | None = message.req
         if request is not None and request.res is message:
-            if request._gone():
+            if request._over:
                 message._closed()
-            else:
+            elif request._error is None:  # else its failure told the message, in whatever thread it came
                 request._maybe_over()
 
     def leave_agent(self) -> None:

@@ -208,7 +208,7 @@ def fail(request: ClientRequest, error: Exception) -> None:
             message._error = error  # observers heard of an error: then nobody gets the end of an answer without a body
         if request._listeners is not None:
             request.emit("close")
-        if message is not None and message._listeners is not None:
+        if message is not None:
             message._closed()
     finally:
         if connection is not None:
