@@ -355,6 +355,7 @@ class Server(_server.Server):
                     return rest
                 connection.parked = True  # from here on, whoever ends the response kicks
                 if connection.message is None:
+                    connection.parked = False
                     continue  # answered, and ready for the next
                 if connection.switched:
                     return OVER
