@@ -33,6 +33,7 @@ from anywire.core._serializer import (
     reason_phrase,
     render_information,
     render_last_chunk,
+    render_plain,
     render_request,
     render_response,
     render_trailers,
@@ -892,6 +893,37 @@ def test_no_response_can_be_split(fields: list[tuple[str, Any]], **kwargs: Any) 
     words = b",".join(value for name, value in found if name.lower() == b"connection").lower()
     if not last:
         assert b"close" not in [word.strip() for word in words.split(b",")]
+
+
+@given(
+    status=st.one_of(st.sampled_from([200, 204, 304, 101, 404]), st.integers(), anything),
+    reason=st.one_of(st.none(), anything),
+    fields=st.one_of(
+        st.lists(st.sampled_from([("A", "b"), ("Content-Length", "5"), ("content-length", "5"), ("Date", "x")])),
+        field_lists,
+    ),
+    known_length=lengths,
+    date=st.sampled_from([b"", D]),
+)
+def test_the_short_way_renders_what_the_long_way_does(**kwargs: Any) -> None:
+    def outcome(render: Any) -> Any:
+        try:
+            return render(**kwargs)
+        except LocalError as error:
+            return type(error), error.code, str(error)
+
+    long = outcome(render_response)
+    short = outcome(render_plain)
+    assert short is None or short == (long if isinstance(long[0], type) else long[:2])
+    assert short is None or isinstance(long[0], type) or not long[2]
+
+
+def test_an_ordinary_response_goes_the_short_way() -> None:
+    fields = [("Content-Type", "text/plain"), ("Content-Length", "14")]
+    render_response(200, None, fields)
+    rendered = render_plain(200, None, fields, None, D)
+    assert rendered is not None
+    assert rendered[1] == 14
 
 
 @given(

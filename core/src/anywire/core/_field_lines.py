@@ -44,6 +44,7 @@ __all__ = [
     "check_value",
     "collect",
     "find_plain",
+    "find_special",
     "name_entry",
 ]
 
@@ -87,7 +88,8 @@ _plain: dict[object, bytes] = {}  # lines of fields that mean nothing to us: mos
 _special: dict[object, _LineEntry] = {}
 find_plain = _plain.get
 """Return the line of a pair that is known and has no kind, else None. TypeError if the pair is not hashable."""
-_find_special = _special.get
+find_special = _special.get
+"""The same for those that have one: ``(line, kind, Content-Length or -1)``."""
 
 # Node's own test for the word, on word boundaries: x-close counts too (WIR-32). Too many matches only close.
 _has_close = re.compile(r"(?:^|\W)close(?:$|\W)", re.IGNORECASE).search
@@ -155,7 +157,7 @@ def add_field(pair: Pair, lines: list[bytes], seen: int, length: int, drop: int 
         ArgumentValueError: a name, a value, or contradictory framing (SEC-21, SEC-22).
     """
     try:
-        entry = _find_special(pair)
+        entry = find_special(pair)
     except TypeError:  # a list value, or the pair itself is a list: not hashable
         entry = None
     line, kind, value = _make(pair) if entry is None else entry

@@ -9,7 +9,15 @@ from ._errors import ArgumentTypeError, ArgumentValueError, StateError
 from ._framing import CHUNKED_OK
 from ._header_store import HeaderStore, field_pairs, pairs, sent_once
 from ._outgoing import NOWHERE, UNRENDERED, OutgoingMessage
-from ._serializer import CONTINUE, PROCESSING, check_status, reason_phrase, render_information, render_response
+from ._serializer import (
+    CONTINUE,
+    PROCESSING,
+    check_status,
+    reason_phrase,
+    render_information,
+    render_plain,
+    render_response,
+)
 from ._standalone import StandaloneRequest, has_message, loose_connection, mark
 
 if TYPE_CHECKING:
@@ -123,7 +131,7 @@ class ServerResponse(OutgoingMessage):
             if headers is None:
                 self._render(None)
             elif self._store is None:
-                self._render(None, headers if type(headers) is dict else field_pairs(headers))
+                self._render(None, headers if type(headers) is dict else list(field_pairs(headers)))
             else:
                 self._merge(field_pairs(headers))
                 self._render(None)
@@ -154,21 +162,36 @@ class ServerResponse(OutgoingMessage):
             self.status_code = check_status(self.status_code)
         if fields is None:
             fields = () if store is None else store
-        if (unique := connection.server.options.unique_headers) is not None:
+        if (unique := server.options.unique_headers) is not None:
             fields = sent_once(fields, unique)
+        removed = 0 if store is None else store.removed
+        trailers = rare is not None and rare.trailers is not None
+        date = server.date.line() if self.send_date else b""
+        hint = server.keep_alive_line() if server.keep_alive_hint else b""
+        keep_alive = self.should_keep_alive and connection.may_persist()
+        given = fields.items() if type(fields) is dict else field_pairs(fields)
+        if (
+            keep_alive
+            and self.use_chunked_encoding_by_default
+            and not (self._no_body or removed or trailers or hint or connection.continue_pending)
+            and (made := render_plain(self.status_code, self._reason, given, known_length, date))
+        ):
+            self._head, self._framing = made
+            self._left = made[1] if made[1] > 0 else 0
+            return
         self._head, framing, last = render_response(
             self.status_code,
             self._reason,
-            fields,
+            given,
             no_body=self._no_body,
             known_length=known_length,
             chunked_ok=self.use_chunked_encoding_by_default,
-            keep_alive=self.should_keep_alive and connection.may_persist(),
-            date=server.date.line() if self.send_date else b"",
-            removed=0 if store is None else store.removed,
+            keep_alive=keep_alive,
+            date=date,
+            removed=removed,
             continue_pending=connection.continue_pending,
-            trailers=rare is not None and rare.trailers is not None,
-            hint=server.keep_alive_line() if server.keep_alive_hint else b"",
+            trailers=trailers,
+            hint=hint,
         )
         self._framing = framing
         self._left = framing if framing > 0 else 0

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from ._chars import check_field_name, check_field_value, check_target, field_text, has_bad_value, is_token, safe_text
@@ -49,6 +50,7 @@ from ._field_lines import (
     add_field,
     collect,
     find_plain,
+    find_special,
 )
 from ._header_store import (
     REMOVED_CONNECTION,
@@ -77,6 +79,7 @@ __all__ = [
     "reason_phrase",
     "render_information",
     "render_last_chunk",
+    "render_plain",
     "render_request",
     "render_response",
     "render_trailers",
@@ -202,6 +205,52 @@ def status_line(status: object, explicit: str | None = None) -> StatusLine:
     return made
 
 
+def render_plain(
+    status: object, reason: str | None, fields: Iterable[object], known_length: int | None, date: bytes
+) -> tuple[bytes, int] | None:
+    """Render the head of nearly every response as :func:`render_response` would, with less to ask.
+
+    It persists, its peer reads chunked and did not send HEAD, and nothing was removed or is to be added.
+
+    Args:
+        status: as there.
+        reason: as there.
+        fields: the caller's ``(name, value)`` pairs.
+        known_length: as there.
+        date: as there.
+
+    Returns:
+        ``(head, framing)``. None: a status without body, or a field that is new or decides something other than the
+        length; ask :func:`render_response`.
+    """
+    try:
+        line, meaning = _default_lines[status] if reason is None else status_line(status, reason)[:2]
+        lines = [line]
+        framing = -1
+        for pair in fields:
+            known = find_plain(pair)
+            if known is None:
+                known, kind, value = find_special(pair)  # type: ignore[misc]  # a TypeError is for render_response
+                if kind != CONTENT_LENGTH or framing >= 0:
+                    return None
+                framing = value
+            lines.append(known)
+    except (KeyError, TypeError):
+        return None
+    if meaning:
+        return None
+    lines.append(date)
+    if framing >= 0:
+        lines.append(_KEEP_ALIVE_END)
+    elif known_length is None:
+        framing = CHUNKED
+        lines.append(_KEEP_ALIVE_CHUNKED)
+    else:
+        framing = known_length
+        lines.append(_length_tails.get(framing) or _length_tail(framing))
+    return b"".join(lines), framing
+
+
 def render_response(
     status: object,
     reason: str | None = None,
@@ -266,21 +315,6 @@ def render_response(
 
     if continue_pending:
         keep_alive = False
-    elif (
-        keep_alive and chunked_ok and not (seen & ~CONTENT_LENGTH or meaning or no_body or removed or trailers or hint)
-    ):
-        # Nearly every response; the rules below would say the same.
-        if date:
-            lines.append(date)
-        if seen:
-            lines.append(_KEEP_ALIVE_END)
-            return b"".join(lines), length, False
-        if known_length is None:
-            lines.append(_KEEP_ALIVE_CHUNKED)
-            return b"".join(lines), CHUNKED, False
-        lines.append(_length_tails.get(known_length) or _length_tail(known_length))
-        return b"".join(lines), known_length, False
-
     tail = _END
     if meaning or no_body:
         framing = NO_BODY

@@ -58,6 +58,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerConnection"]
 
+_COMPLETE: Final = HALF[IDLE][MESSAGE]
+_BEGUN: Final = HALF[IDLE][HEAD]
+_READY: Final = HALF[DONE][CYCLE]
+
 _ACCEPT: Final = "accept"
 _HEAD: Final = "head"
 _BODY: Final = "body"
@@ -66,6 +70,13 @@ _KEEP_ALIVE: Final = "keep-alive"
 _DRAIN: Final = "drain"
 _LINGER: Final = "linger"
 _IDLE: Final = (_ACCEPT, _KEEP_ALIVE)
+_LIMITS: Final = {
+    **dict.fromkeys((_ACCEPT, _HEAD), "headers_timeout"),
+    **dict.fromkeys((_DRAIN, _LINGER), "linger_timeout"),
+    _BODY: "request_timeout",
+    _KEEP_ALIVE: "keep_alive_timeout",
+}
+"""Which attribute of the server says how long a phase may last."""
 _AFTER: Final = frozenset((_KEEP_ALIVE, _DRAIN, _LINGER))
 """Phases that begin when the response has ended."""
 
@@ -174,10 +185,10 @@ class ServerConnection(Connection):
             flags = head[5]
             self.message = message = self.server.incoming_message_class(self, *head)
             if length == 0:
-                self.receiving = HALF[state][MESSAGE]
+                self.receiving = _COMPLETE
                 self._phase = _HANDLER
             else:
-                self.receiving = HALF[state][HEAD]
+                self.receiving = _BEGUN
                 if self._phase == _KEEP_ALIVE:
                     self._since = None
                 self._phase = _BODY
@@ -283,28 +294,22 @@ class ServerConnection(Connection):
         self.sending = HALF[self.sending][MESSAGE]
         if last:
             self.keep_alive = False
-        if self.receiving == DONE:
-            if self.keep_alive and not self._lost:
-                self._cycle()
-            else:
-                self._start_linger()
-        elif self.receiving == BODY:
-            if self.keep_alive:
-                self._draining = True
-                self._discarded = 0
-                self._phase = _DRAIN
-                self._since = None
-            else:
-                self._start_linger()
-        elif self.receiving == FAILED:
-            # An answer to a malformed body; whatever else comes is noise.
+        state = self.receiving
+        if state == DONE and self.keep_alive and not self._lost:
+            self._cycle()
+        elif state == BODY and self.keep_alive:
+            self._draining = True
+            self._discarded = 0
+            self._phase = _DRAIN
+            self._since = None
+        elif state in (DONE, BODY, FAILED):  # the last: an answer to a malformed body, behind which all is noise
             self._start_linger()
         if self.parked:
             self.pump.kick()
 
     def _cycle(self) -> None:
         """Both halves are done and the connection persists: ready for the next head."""
-        self.sending = HALF[DONE][CYCLE]
+        self.sending = _READY
         self.message = None
         self.response = None
         self.context = None
@@ -313,7 +318,7 @@ class ServerConnection(Connection):
         if self.server.keep_alive_timeout:
             self.idle_timeout = self.server.timeout  # what one exchange had set ends with it (RES-72, SRV-52)
         # Last: on threads whoever serves the connection may be looking for the next head already.
-        self.receiving = HALF[DONE][CYCLE]
+        self.receiving = _READY
 
     @property
     def exchanging(self) -> bool:
@@ -447,20 +452,12 @@ class ServerConnection(Connection):
     # ---------------------------------------------------------------- time
 
     def _limit(self) -> float:
-        phase = self._phase
-        server = self.server
+        """Seconds that the phase may last; 0 is no limit."""
+        server, phase = self.server, self._phase
         if server.idle_grace and phase in _IDLE and not self._parser.started:
             return server.idle_grace
-        if phase == _KEEP_ALIVE:
-            limit = server.keep_alive_timeout
-            return limit + HINTED if limit and server.keep_alive_hint else limit
-        if phase == _HANDLER:
-            return 0.0
-        if phase == _ACCEPT or phase == _HEAD:
-            return server.headers_timeout
-        if phase == _BODY:
-            return server.request_timeout
-        return server.linger_timeout
+        limit: float = getattr(server, _LIMITS[phase]) if phase != _HANDLER else 0.0
+        return limit + HINTED if limit and phase == _KEEP_ALIVE and server.keep_alive_hint else limit
 
     def next_deadline(self, now: float) -> float:
         """When :meth:`handle_deadline` has something to do; ``inf`` for never."""
@@ -469,12 +466,19 @@ class ServerConnection(Connection):
         since = self._since
         if since is None:
             since = self._since = now
+        phase = self._phase
+        server = self.server
+        if (
+            phase == _KEEP_ALIVE
+            and (limit := server.keep_alive_timeout)
+            and not (server.idle_grace or server.keep_alive_hint)
+        ):
+            return since + limit  # what the rest would say, too: asked after each exchange
         limit = self._limit()
         due = since + limit if limit else FOREVER
-        phase = self._phase
         if self.idle_timeout and not (phase == _KEEP_ALIVE and limit):
             due = min(due, self._idle_deadline(now))
-        if (phase == _HANDLER or phase == _BODY) and self.pump.blocked and (limit := self.server.write_timeout):
+        if (phase == _HANDLER or phase == _BODY) and self.pump.blocked and (limit := server.write_timeout):
             due = min(due, still_since(self, now) + limit)
         return due
 

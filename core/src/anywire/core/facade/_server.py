@@ -53,7 +53,7 @@ class Server(_server.Server):
     response_class: ClassVar[type[ServerResponse]]
     socket_class: ClassVar[type[Socket]]
     serve: Callable[[ServerConnection], Any]
-    _exchange: Callable[[ServerConnection, Any], Any]
+    _exchange: Callable[[ServerConnection, Any, Any, Context], Any]
     _client_error: Callable[[ServerConnection, Any], Any]
 
     def __init__(
@@ -350,7 +350,9 @@ class Server(_server.Server):
                 connection.parked = False
                 if not event.complete or connection.idle_timeout:
                     pump.kick()  # the handler may never wait on us, and its clock runs all the same
-                rest = self._exchange(connection, event)
+                connection.response = response = self.server_response_class(event)
+                connection.context = context = copy_context()  # no exchange sees what another sets (ASK-52)
+                rest = self._exchange(connection, event, response, context)
                 if rest is not None:
                     return rest
                 connection.parked = True  # from here on, whoever ends the response kicks
@@ -367,12 +369,6 @@ class Server(_server.Server):
                 return rest
         # Taken over: for good, or by a client_error listener.
         return OVER if connection.switched or pump.closed else None
-
-    def _begin_exchange(self, connection: ServerConnection, request: Any) -> tuple[Any, Context]:
-        """The response to `request`, and the context in which it is handled: no request sees another's (ASK-52)."""
-        connection.response = response = self.server_response_class(request)
-        connection.context = context = copy_context()
-        return response, context
 
     def _special(self, connection: ServerConnection, request: Any, response: Any) -> tuple[str, tuple[Any, ...]]:
         """Expect, Upgrade and CONNECT: which event it is, and with what (SRV-19 to SRV-24, SRV-67 to SRV-74)."""

@@ -185,9 +185,10 @@ class Server(_server.Server):
                 await pump.wait(FOREVER)
             rest = step()
 
-    def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> Any:
+    def _exchange(
+        self, connection: ServerConnection, request: IncomingMessage, response: ServerResponse, context: Context
+    ) -> Any:
         """Hand one request to whoever listens for it. Returns what is left of that, to be awaited, or None."""
-        response, context = self._begin_exchange(connection, request)
         event: str = "request"
         args: tuple[Any, ...] = (request, response)
         try:

@@ -12,6 +12,7 @@ from ._socket import Socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from types import TracebackType
 
     from ..._server_connection import ServerConnection
@@ -195,9 +196,10 @@ class Server(_server.Server):
             self._tell("connection", self.socket_for(connection))
         return True
 
-    def _exchange(self, connection: ServerConnection, request: IncomingMessage) -> None:
+    def _exchange(
+        self, connection: ServerConnection, request: IncomingMessage, response: ServerResponse, context: Context
+    ) -> None:
         """Hand one request to whoever listens for it."""
-        response, context = self._begin_exchange(connection, request)
         event: str = "request"
         args: tuple[Any, ...] = (request, response)
         try:
