@@ -27,6 +27,7 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "api.txt"
 BACKENDS: Final = ("asyncio", "trio", "sync", "gevent")
 MODULES: Final = [
     "anywire.core",
+    "anywire.core.memory",
     *(f"anywire.core.facade{colour}" for colour in ("", ".awaiting", ".blocking")),
     *(f"anywire.{backend}{module}" for module in ("", ".http", ".https") for backend in BACKENDS),
     *(f"anywire.conformance.{name}" for name in ("sim", "sim.http", "sim.https", "sim.sweep")),

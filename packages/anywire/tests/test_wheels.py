@@ -52,7 +52,16 @@ def run(*command: str | Path, **environment: str) -> str:
 def test_every_part_is_a_wheel_for_every_python_and_installs_without_a_compiler(tmp_path: Path) -> None:
     wheels = tmp_path / "wheels"
     pip = ["-m", "pip", "--quiet", "--isolated"]
-    build = [sys.executable, *pip, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", wheels]
+    build: list[str | Path] = [
+        sys.executable,
+        *pip,
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        wheels,
+    ]
     run(*build, *PARTS, TMPDIR=os.fspath(tmp_path))
     made = sorted(wheels.iterdir())
     assert len(made) == len(PARTS) >= 7
@@ -64,7 +73,16 @@ def test_every_part_is_a_wheel_for_every_python_and_installs_without_a_compiler(
 
     venv.create(tmp_path / "fresh", with_pip=True)
     python = tmp_path / "fresh" / "bin" / "python"
-    install = [python, *pip, "install", "--no-index", "--only-binary", ":all:", "--find-links", wheels]
+    install: list[str | Path] = [
+        python,
+        *pip,
+        "install",
+        "--no-index",
+        "--only-binary",
+        ":all:",
+        "--find-links",
+        wheels,
+    ]
     run(*install, *WITHOUT_OTHERS)
     assert run(python, "-W", "error", "-c", ASK) == "installed\ninstalled\n"
     # What trio, gevent and rich are made of is theirs to say; our own parts beside them are as pure.

@@ -55,13 +55,15 @@ class ProcessSettings:
     Attributes:
         max_header_size: bytes of a message head, as set; 16384. 0 reads back 0 and means the 16384.
         insecure_http_parser: whether the lenient parser (WIR-59) is the default; False.
+        reachable: hosts and paths that clients may connect to; None, the default, is all. See `block_network`.
     """
 
-    __slots__ = ("_warned", "insecure_http_parser", "max_header_size")
+    __slots__ = ("_warned", "insecure_http_parser", "max_header_size", "reachable")
 
     def __init__(self, max_header_size: int = DEFAULT_MAX_HEADER_SIZE, insecure_http_parser: bool = False) -> None:
         self.max_header_size = check_size(max_header_size, "max_header_size") or 0
         self.insecure_http_parser = check_bool(insecure_http_parser, "insecure_http_parser")
+        self.reachable: frozenset[str] | None = None
         self._warned = False
 
     def effective_max_header_size(self, given: int | None = None) -> int:

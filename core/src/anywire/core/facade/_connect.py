@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .._errors import AnywireError, os_error
+from .._errors import AnywireError, ConnectError, os_error
 from .._lease import OPEN
 from .._plans import Attempt, Race, Resolve, connect_path_plan, connect_plan
 from .._pump import FOREVER
 from .._secure import hand_over
+from .._settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +58,10 @@ class Connect:
         self._last: Any = None
         self.step: Resolve | Race | None = None
         self.winner: Any = None
-        if path := wanted.get("path"):
+        path = wanted.get("path")
+        if SETTINGS.reachable is not None and (where := path or wanted["host"]) not in SETTINGS.reachable:
+            raise ConnectError(f"The network is blocked: connect {where}", code="ERR_NETWORK_BLOCKED", phase="connect")
+        if path:
             self._plan = connect_path_plan(path)
         else:
             self._plan = connect_plan(
