@@ -121,14 +121,12 @@ class Pump(WatchedPump):
         step = self._step
         if step is None:
             super()._read()
-        elif self._watching & READABLE and self._receive() and not self.closed:
+        elif self._hungry() and self._receive() and not self.closed:
             if self.ended:
                 self._watch()
                 self._tell()
                 return
             self._take(step)
-            if not self.feed.want_read:
-                self._watch()
             if self._waiting:
                 self._wake()
 

@@ -61,14 +61,25 @@ class WatchedPump(SocketPump):
             self._read()
 
     def _read(self) -> None:
-        if not self._watching & READABLE or not self._receive() or self.closed:
+        if not self._hungry() or not self._receive() or self.closed:
             return
-        self._watch()
+        if self.ended:
+            self._watch()
         try:
             if self.ended or not self._awaited:
                 self.feed.notice()
         finally:
             self._wake()
+
+    def _hungry(self) -> bool:
+        """To be asked when there is input. If it is not wanted, it is watched for no longer.
+
+        Not before: who reads as fast as it comes has taken what was read by the time that there is more.
+        """
+        if self._watching & READABLE and self.feed.want_read:
+            return True
+        self._watch()
+        return False
 
     def _write(self) -> None:
         if self.closed:
