@@ -468,11 +468,8 @@ class ServerConnection(Connection):
             since = self._since = now
         phase = self._phase
         server = self.server
-        if (
-            phase == _KEEP_ALIVE
-            and (limit := server.keep_alive_timeout)
-            and not (server.idle_grace or server.keep_alive_hint)
-        ):
+        limit = server.keep_alive_timeout
+        if limit and phase == _KEEP_ALIVE and not (server.idle_grace or server.keep_alive_hint):
             return since + limit  # what the rest would say, too: asked after each exchange
         limit = self._limit()
         due = since + limit if limit else FOREVER
