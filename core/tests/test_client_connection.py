@@ -212,6 +212,24 @@ def test_connection_ends_after_only_interim_answers_CLI_36() -> None:
     assert (fails(request).code, client.log[-2:]) == ("ECONNRESET", ["req.error ECONNRESET", "req.close"])
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "CONNECT", "POST"])
+@pytest.mark.parametrize("url", ["http://h/", "http://h:8080/a?b", "http://[::1]/"])
+@pytest.mark.parametrize("persists", [True, False, "with an agent only"])
+def test_a_head_is_the_same_whether_or_not_its_fields_were_asked_for(
+    method: str, url: str, persists: bool | str
+) -> None:
+    heads = []
+    for asks in (False, True):
+        request = Client().request(url, watch=False, agent=persists is True, method=method)
+        request.should_keep_alive = bool(persists)
+        if asks:
+            assert request.get_header("host") is not None
+        request.end_nowait()
+        heads.append((b"".join(request._sink), request.should_keep_alive, request.get_headers()))
+    assert heads[0] == heads[1]
+    assert heads[0][0].count(b"Host: ") == 1
+
+
 # ----------------------------------------------------------------------------------------------- upgrade, CONNECT
 
 

@@ -57,7 +57,6 @@ OTHER_RESULTS = {
 FAIR = "in awaiting runtimes every call may have to be a checkpoint (fairness)"
 SETTLED = "a stream's methods need not be coroutines there"
 DIFFERENT = {
-    "ClientRequest._answer": FAIR,
     "ClientRequest._open": "limits: cancellation there, Connecting here",
     "ClientRequest._pushed": FAIR,
     "ClientRequest._queue": "threads: what was waited for may have happened before there was a waiter",

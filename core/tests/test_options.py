@@ -619,7 +619,7 @@ class TestOrder:
 
     def test_every_option_does_something(self) -> None:
         """An option that is known but unused would be a silently ignored one."""
-        shown = set(RequestOptions.__slots__) | TLS_OPTIONS | {"hostname"}
+        shown = set(dir(RequestOptions)) | TLS_OPTIONS | {"hostname"}
         assert shown >= REQUEST_OPTIONS
 
 
@@ -635,6 +635,12 @@ class TestConnectionOptions:
         assert made == {"host": "h", "port": 80, "path": None}
         assert http_name(made) == "h:80:"  # AGT-17
         assert https_name(https("https://h/").connection_options()) == "h:443:" + ":" * 17
+
+    @pytest.mark.parametrize("url", ["http://h/", "http://h:81/x", "http://[::1]:81/", "http://127.0.0.1/", None])
+    def test_the_short_name_is_what_the_rules_say(self, url: str | None) -> None:
+        made = http(url)
+        assert made.plain
+        assert made.name == http_name(made.connection_options())
 
     def test_everything(self) -> None:
         made = https(

@@ -36,6 +36,7 @@ from anywire.core._serializer import (
     render_plain,
     render_request,
     render_response,
+    render_simple_request,
     render_trailers,
     status_line,
 )
@@ -979,3 +980,18 @@ def test_chunks_can_be_read_back(data: bytes) -> None:
     size, _, rest = rendered.partition(b"\r\n")
     assert int(size, 16) == len(data)
     assert rest.startswith(data)
+
+
+@given(
+    st.sampled_from(["GET", "HEAD", "DELETE", "CONNECT", "X", "", "G T", "GET\n"]),
+    st.text(max_size=8) | st.just("/"),
+    st.text(max_size=8) | st.just("h:1"),
+    st.booleans(),
+)
+def test_a_simple_request_is_what_the_rules_say(method: str, target: str, host: str, keep_alive: bool) -> None:
+    try:
+        expected: Any = render_request(method, target, {"Host": host}, 0, keep_alive=keep_alive)
+    except LocalError as error:
+        refused(error.code, render_simple_request, method, target, host, keep_alive)
+    else:
+        assert (render_simple_request(method, target, host, keep_alive), 0, not keep_alive) == expected

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._chars import check_method, check_target
 from ._checks import check_size
 from ._errors import StateError
-from ._options import path_text
+from ._header_store import HeaderStore
+from ._options import host_header, path_text
 from ._outgoing import UNRENDERED, OutgoingMessage
 
 if TYPE_CHECKING:
@@ -19,11 +20,26 @@ __all__ = ["Asked"]
 class Asked(OutgoingMessage):
     """The part of :class:`anywire.core.ClientRequest` that answers from its options."""
 
-    __slots__ = ("_method", "_options", "_path")
+    __slots__ = ("_made_store", "_method", "_options", "_path", "_raw_fields")
 
+    _made_store: HeaderStore | None
     _method: str
     _options: RequestOptions
     _path: str
+    _raw_fields: list[tuple[str, Any]] | None
+
+    # The base class has a slot of this name. Most requests have no field but Host, and nobody asks for that one.
+    @property
+    def _store(self) -> HeaderStore | None:
+        store = self._made_store
+        if store is None and self._raw_fields is None:
+            store = self._made_store = HeaderStore()
+            store.set("Host", host_header(self._options))
+        return store
+
+    @_store.setter
+    def _store(self, store: HeaderStore | None) -> None:
+        self._made_store = store
 
     @property
     def method(self) -> str:

@@ -150,7 +150,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
     def add_request(self, request: ClientRequest, options: RequestOptions) -> None:
         """Decide about a new request: it gets a lease (AGT-20). Called by ``request()``."""
         if options.plain and not self._own_options and self.protocol == "http:":
-            name = f"{options.host}:{options.port}:"  # what http_name says, for nearly every request
+            name = options.name  # what http_name says, for nearly every request
         else:
             if self._lenient and options.lenient is None:
                 options.lenient = self._lenient
@@ -253,7 +253,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
         if persistent and message is not None:
             fields = message._fields
             # Most answers have no such field, and this scan is cheaper than finding out properly.
-            if (b"eep-" in fields or b"EEP-" in fields) and (found := _HINT.search(b"\r\n" + fields)):
+            if fields.lower().find(b"keep-alive:") >= 0 and (found := _HINT.search(b"\r\n" + fields)):
                 for name, value in (found.group(1, 2), found.group(3, 4)):
                     if name is not None and name.lower() == b"timeout":
                         hint = float(value)
@@ -261,7 +261,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
                         max_uses = int(value)
         if connection is not None:
             connection.on_idle_end = self._idle_ended
-            connection.key = lease.name
+            connection.key = lease._group.name
             connection.pooled_by = self
         self.freed(lease, now, persistent=persistent, hint=hint, max_uses=max_uses)
         if self.debug:
@@ -272,7 +272,7 @@ class ClientAgent(Emitter, Agent[ClientConnection, "weakref.ref[ClientRequest]"]
                 self.emit("free", connection.user_socket(), self.connection_options(lease.options))
             if isinstance(connection.socket, Emitter):
                 connection.socket.emit("free")
-        if connection is not None and connection.request is None:
+        if connection is not None and connection._request is None:
             # Where a backend watches idle connections this closes them in time; elsewhere the Agent does when
             # it is called next (AGT-63).
             limit = self.timeout or 0.0

@@ -27,7 +27,7 @@ from ._incoming import IS_RESPONSE, IncomingMessage
 from ._leniency import NOTHING
 from ._parser import Parser
 from ._pump import FOREVER
-from ._state import BODY, CYCLE, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED, joint
+from ._state import BODY, CYCLE, DONE, FINISH, HALF, HEAD, IDLE, JOINT, MESSAGE, SWITCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,11 +139,17 @@ class ClientConnection(Connection):
     def reusable(self) -> bool:
         """Idle, whole, and silent: may the next request go out here?"""
         parser = self._parser
-        return not (self._lost or self.eof or parser.buffered) and self.receiving == IDLE and self.sending == IDLE
+        silent = parser._pos == len(parser._buf) and not self.eof
+        return silent and not self._lost and self.receiving == IDLE and self.sending == IDLE
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, exactly once."""
-        data = super().data_to_send()
+        out = self._out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        self._active = True
         self.bytes_sent += len(data)
         return data
 
@@ -184,8 +190,8 @@ class ClientConnection(Connection):
             3. an error, which ends the exchange;
             4. ``CLOSED_EVENT``: there is no exchange.
         """
-        request = self.request
-        if request is None or self.receiving == SWITCHED:
+        known = self._request
+        if known is None or (request := known()) is None or self.receiving == SWITCHED:
             return CLOSED_EVENT
         if self.receiving != IDLE:
             return self.error
@@ -211,7 +217,7 @@ class ClientConnection(Connection):
                 )
             return self._message_class(self, status, reason, minor, fields, 0, flags | IS_RESPONSE)
         message = self._message_class(self, status, reason, minor, fields, length, flags | IS_RESPONSE)
-        self.message = message
+        self._message = weakref.ref(message)
         if not flags & KEEP_ALIVE or status == 101:  # of a 101 without Upgrade nobody knows what follows (CLI-45)
             self.keep_alive = False
         self.receiving = HALF[IDLE][MESSAGE if length == 0 else HEAD]
@@ -240,9 +246,10 @@ class ClientConnection(Connection):
     def cycle(self) -> bool:
         """End the exchange. Returns True if another one may follow here."""
         self._request = self._message = None
-        if self._lost or self._parser.buffered or self.eof:
+        parser = self._parser
+        if self._lost or self.eof or parser._pos != len(parser._buf):
             return False
-        if joint(self.receiving, self.sending, self.keep_alive) != CYCLE:
+        if JOINT.get((self.receiving, self.sending, self.keep_alive)) != CYCLE:
             return False
         self.receiving = self.sending = HALF[DONE][CYCLE]
         return True

@@ -31,7 +31,7 @@ __all__ = [
     "let_go",
     "limit_of",
     "origin",
-    "replayable",
+    "replayed",
     "timed_out",
     "where",
     "written",
@@ -62,18 +62,24 @@ def keep_for_replay(request: ClientRequest, queued: list[bytes]) -> list[bytes]:
     return queued
 
 
-def replayable(request: ClientRequest, error: AnywireError) -> bool:
-    """May the same bytes go out again on another connection?"""
-    connection = request._connection
-    return (
-        bool(request._replay)
+def replayed(request: ClientRequest, error: AnywireError) -> bool:
+    """May the same bytes go out again on another connection? Then they will: `request` needs one."""
+    connection, whole = request._connection, request._replay
+    if not (
+        whole
         and request.reused_socket
         and request.res is None
         and connection is not None
         and not connection.bytes_received
         and isinstance(error, ConnectionLost)
         and (request._method in IDEMPOTENT or not written(connection))
-    )
+    ):
+        return False
+    request._sink, request._replay = [whole], b""
+    connection.request = None
+    connection.destroy()
+    request._connection = None
+    return True
 
 
 def written(connection: ClientConnection) -> int:

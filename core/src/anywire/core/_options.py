@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from ._agent import Agent
 from ._chars import check_method, check_target, safe_text
 from ._checks import (
     EMPTY,
@@ -108,7 +109,38 @@ _HINTS: Final = {
 """What people mean who know other clients."""
 
 
-class RequestOptions:
+class _Rare:
+    """What most requests do not say, as it is then: nothing of it is copied for each of them."""
+
+    __slots__ = ()
+
+    auth: str | None = None
+    set_host: bool = True
+    create_connection: Callable[..., Any] | None = None
+    queue_timeout: float | None = None
+    connect_timeout: float | None = None
+    tls_timeout: float | None = None
+    write_timeout: float | None = None
+    head_timeout: float | None = None
+    idle_timeout: float | None = None
+    continue_timeout: float | None = None
+    max_header_size: int | None = None
+    max_headers_count: int | None = None
+    insecure_http_parser: bool | None = None
+    lenient: frozenset[str] | None = None
+    unique_headers: frozenset[str] | None = None
+    join_duplicate_headers: bool = False
+    socket_path: str | None = None
+    local_address: str | None = None
+    family: int | None = None
+    lookup: Callable[..., Any] | None = None
+    servername: str | None = None
+    tls: Mapping[str, Any] = EMPTY
+    socket_options: Mapping[str, Any] = EMPTY
+    signal: Any = None
+
+
+class RequestOptions(_Rare):
     """The checked options of one request.
 
     Attributes:
@@ -119,6 +151,7 @@ class RequestOptions:
         port: 1 to 65535 (MOD-43).
         default_port: the port that the Host header leaves out (MOD-42).
         header_host: `host` as it stands in a Host header: IPv6 in brackets, without zone.
+        name: the pool's name if there is nothing but host and port to it (AGT-17), see `plain`.
         headers: as given: a mapping, or a list of pairs (MOD-46, MOD-47); or None.
         auth: ``"user:password"`` (MOD-41); or None.
         set_host: add a Host header (MOD-58); True.
@@ -154,12 +187,8 @@ class RequestOptions:
     """
 
     __slots__ = (
-        "agent", "auth", "connect_timeout", "continue_timeout", "create_connection", "deadline", "default_port",
-        "family", "head_timeout", "header_host", "headers", "host", "idle_timeout", "insecure_http_parser",
-        "join_duplicate_headers", "lenient", "local_address", "lookup", "max_header_size", "max_headers_count",
-        "method", "path", "plain", "port", "protocol", "queue_timeout", "replay", "servername", "set_host", "signal",
-        "socket_options", "socket_path", "timeout", "tls", "tls_timeout", "unique_headers", "wall_clock",
-        "write_timeout",
+        "__dict__", "agent", "deadline", "default_port", "header_host", "headers", "host", "method", "name", "path",
+        "plain", "port", "protocol", "replay", "timeout", "wall_clock",
     )  # fmt: skip
 
     method: str
@@ -169,35 +198,12 @@ class RequestOptions:
     port: int
     default_port: int
     header_host: str
+    name: str
     headers: Any
-    auth: str | None
-    set_host: bool
     agent: Any
-    create_connection: Callable[..., Any] | None
     timeout: float | None
     deadline: float | None
-    queue_timeout: float | None
-    connect_timeout: float | None
-    tls_timeout: float | None
-    write_timeout: float | None
-    head_timeout: float | None
-    idle_timeout: float | None
-    continue_timeout: float | None
     replay: bool
-    max_header_size: int | None
-    max_headers_count: int | None
-    insecure_http_parser: bool | None
-    lenient: frozenset[str] | None
-    unique_headers: frozenset[str] | None
-    join_duplicate_headers: bool
-    socket_path: str | None
-    local_address: str | None
-    family: int | None
-    lookup: Callable[..., Any] | None
-    servername: str | None
-    tls: Mapping[str, Any]
-    socket_options: Mapping[str, Any]
-    signal: Any
     wall_clock: Callable[[], float] | None
     plain: bool
 
@@ -285,7 +291,7 @@ def request_options(
 
     agent = made.agent = get("agent")
     used: Any = default_agent if agent is None or agent is False else agent
-    if agent is not None and agent is not False:
+    if not (agent is None or agent is False or isinstance(agent, Agent)):
         check_agent(agent)
 
     path = get("path")
@@ -310,12 +316,9 @@ def request_options(
     made.protocol = expected
     made.default_port = getattr(used, "default_port", None) or (443 if secure else 80)
 
-    if plain and parsed is not None:
-        made.host, made.header_host = _host_forms(parsed.hostname)
-    elif plain:
-        made.host = made.header_host = "localhost"
-    else:
-        made.host, made.header_host = _host(options, parsed.hostname if parsed is not None else "")
+    host = "" if parsed is None else parsed.hostname
+    if not plain:
+        host = _host(options, host)
 
     made.timeout = None if (timeout := get("timeout")) is None else check_timeout(timeout, "timeout")
     made.deadline = None if (deadline := get("deadline")) is None else check_timeout(deadline, "deadline") or None
@@ -327,17 +330,11 @@ def request_options(
     replay = get("replay")
     made.replay = True if replay is None else check_bool(replay, "replay")
 
-    made.auth = None if parsed is None else parsed.auth
-    made.create_connection = None
-    made.set_host = True
-    made.queue_timeout = made.connect_timeout = made.head_timeout = made.idle_timeout = made.continue_timeout = None
-    made.tls_timeout = made.write_timeout = None
-    made.max_header_size = made.max_headers_count = made.insecure_http_parser = made.lenient = None
-    made.socket_path = made.local_address = made.family = made.lookup = made.servername = made.signal = None
-    made.wall_clock = made.unique_headers = None
-    made.join_duplicate_headers = False
-    made.tls = made.socket_options = EMPTY
+    if parsed is not None and parsed.auth is not None:
+        made.auth = parsed.auth
+    made.wall_clock = None
     made.port = made.default_port if parsed is None or parsed.port is None else parsed.port
+    made.host, made.header_host, made.name = _host_forms(host, made.port)
     made.plain = plain
     headers = made.headers = get("headers")
     if plain:
@@ -387,7 +384,8 @@ def _rare(made: RequestOptions, options: Mapping[str, Any], url_port: int | None
         made.lookup = check_callable(lookup, "lookup")
     if (create := get("create_connection")) is not None:
         check_callable(create, "create_connection")
-        made.create_connection = create if made.agent is None else None
+        if made.agent is None:
+            made.create_connection = create
     if (signal := get("signal")) is not None:
         if not hasattr(signal, "aborted") or not callable(getattr(signal, "once", None)):
             raise wrong_type("signal", "object with aborted and once()", signal)
@@ -454,22 +452,23 @@ def server_name(options: RequestOptions, host_field: str | None = None) -> str:
     return "" if is_ipv4(name) or ":" in name else name
 
 
-@lru_cache(maxsize=512)
-def _host_forms(host: str) -> tuple[str, str]:
-    """Host to connect to, and as it stands in a Host header (WIR-27)."""
+@lru_cache(maxsize=512, typed=True)  # an agent may have its own idea of what a port is
+def _host_forms(host: str, port: int) -> tuple[str, str, str]:
+    """Host to connect to, the same as it stands in a Host header (WIR-27), and what ``http_name`` says of them."""
     host = host or "localhost"
+    name = f"{host}:{port}:"
     if ":" not in host:
-        return host, host
+        return host, host, name
     # A zone says which of *our* interfaces is meant and is not the peer's business (RFC 6874 section 4).
-    return host, f"[{host.partition('%')[0]}]"
+    return host, f"[{host.partition('%')[0]}]", name
 
 
-def _host(options: Mapping[str, Any], url_hostname: str) -> tuple[str, str]:
+def _host(options: Mapping[str, Any], url_hostname: str) -> str:
     hostname, host = options.get("hostname"), options.get("host")
     # An explicit "" overrules the URL's host name and is then itself absent (MOD-28, MOD-44).
     first = url_hostname if hostname is None else check_host(hostname, "hostname")
     second = check_host(host, "host")
-    return _host_forms(first or second)
+    return first or second
 
 
 def check_agent(agent: Any, name: str = "options.agent", kind: str = "property") -> Any:

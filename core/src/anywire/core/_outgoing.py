@@ -299,8 +299,9 @@ class OutgoingMessage(Emitter):
                     self._sink.append(head)
                 self._sink.append(body)
         self.writable_ended = True
-        self._message_ended()
-        self._flush()
+        if self._connection is not None:  # else a request's: all of it goes out when there is one
+            self._message_ended()
+            self._flush()
         return self
 
     def flush_headers_nowait(self) -> bool:

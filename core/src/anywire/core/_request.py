@@ -28,19 +28,19 @@ from ._checks import check_error
 from ._connection import Signal
 from ._emitter import Emitter
 from ._errors import LocalError
-from ._failure import Quiet, fail, forgotten, keep_for_replay, replayable, timed_out, where
+from ._failure import Quiet, fail, forgotten, keep_for_replay, replayed, timed_out, where
 from ._framing import UPGRADE
 from ._header_store import sent_once
 from ._incoming import UPGRADED, IncomingMessage
 from ._leniency import NOTHING
 from ._limits import Limits
-from ._options import RequestOptions, check_timeout
+from ._options import RequestOptions, check_timeout, host_header
 from ._outgoing import UNRENDERED
-from ._request_parts import date_line, headers_of, obey, pools
-from ._serializer import render_request
+from ._request_parts import date_line, obey, pools, set_fields
+from ._serializer import render_request, render_simple_request
 from ._settings import SETTINGS
 from ._socket_options import probe, set_no_delay, when_connected
-from ._state import BODY, DONE, HALF, HEAD, IDLE, joint
+from ._state import BODY, DONE, HALF, HEAD, IDLE, JOINT, MESSAGE
 from ._timings import Opening, Timings, timings_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ClientRequest(Asked):
 
     __slots__ = (
         "_answered_at", "_attached_at", "_began", "_context", "_deadline", "_ended_at", "_error", "_lease", "_now",
-        "_opening", "_over", "_pool", "_raw_fields", "_replay", "_sent_at", "_switched",
+        "_opening", "_over", "_pool", "_replay", "_sent_at", "_switched",
         "_timeout_seen", "aborted", "agent", "res", "reused_socket", "timeout",
     )  # fmt: skip
 
@@ -123,11 +123,11 @@ class ClientRequest(Asked):
         self.res: IncomingMessage | None = None
         self.reused_socket = False
         self.timeout = options.timeout
-        self._raw_fields, self._store = headers_of(options)
+        self._made_store = self._raw_fields = None
+        early = (options.headers is not None or not options.set_host or options.auth is not None) and set_fields(self)
         if options.signal is not None:
             obey(self, options.signal)
-        if self._raw_fields is not None or (self._store is not None and self._store.has("expect")):
-            # List-form headers and Expect render the head at once (MOD-47, CLI-18).
+        if early:  # list-form headers and Expect render the head at once (MOD-47, CLI-18)
             self._render(self._early_length())
             self._sink.append(self._head)
             self._head = b""
@@ -151,7 +151,8 @@ class ClientRequest(Asked):
 
         This may run inside any line of any thread, so all it does is to leave word.
         """
-        forgotten(self)
+        if self._lease is not None:
+            forgotten(self)
 
     def __repr__(self) -> str:
         state = "over" if self._over else "answered" if self.res is not None else "waiting"
@@ -185,6 +186,20 @@ class ClientRequest(Asked):
     # ---------------------------------------------------------------- sending
 
     def _render(self, known_length: int | None) -> None:
+        if (
+            known_length == 0
+            and self._made_store is None
+            and self._raw_fields is None
+            and not self.use_chunked_encoding_by_default
+            and not self.send_date
+        ):
+            # Nearly every GET: nothing but Host, and nothing behind it. The rules below would say the same.
+            if not self.should_keep_alive or self.agent is None:
+                self.should_keep_alive = False
+            host = host_header(self._options)
+            self._head = render_simple_request(self._method, self._path, host, self.should_keep_alive)
+            self._framing = self._left = 0
+            return
         store = self._store
         rare = self._rare
         fields: Any = self._raw_fields if store is None else store
@@ -256,7 +271,8 @@ class ClientRequest(Asked):
         self._connection = connection
         self._attached_at = now = self._now()
         self.reused_socket = reused
-        rules = self._options.parsing
+        options = self._options
+        rules = None if options.plain else options.parsing
         if connection.rules != rules:
             if reused:  # whoever opened it had other limits (CLI-30)
                 limits, lenient, tolerate = self.parser_options()
@@ -267,12 +283,12 @@ class ClientRequest(Asked):
         if reused:
             queued = keep_for_replay(self, queued)
         self._sink = connection._out
-        if queued:
-            self._sink += queued
-            connection.sending = HALF[IDLE][HEAD]
+        self._sink += queued
         if self.writable_ended:
             self._sent_at = now
-            connection.request_ended()
+            connection.sending = HALF[IDLE][MESSAGE]
+        elif queued:
+            connection.sending = HALF[IDLE][HEAD]
         # The request's own limit rules while it has the connection (AGT-67).
         limit = self.timeout if self.timeout is not None or self._pool is None else self._pool.timeout
         connection.idle_timeout = limit or 0.0
@@ -287,10 +303,6 @@ class ClientRequest(Asked):
             limits.max_headers_count = options.max_headers_count
         return limits, SETTINGS.use_insecure_parser(options.insecure_http_parser), options.lenient or NOTHING
 
-    def _detach(self, sink: list[bytes]) -> None:
-        self._connection = None
-        self._sink = sink
-
     # ---------------------------------------------------------------- the answer
 
     def _advance(self) -> IncomingMessage | None:
@@ -301,7 +313,28 @@ class ClientRequest(Asked):
                 and ``_connection`` is None again.
         """
         try:
-            return self._next()
+            while self.res is None:
+                if self._error is not None:
+                    raise self._error
+                connection = self._connection
+                if connection is None or (event := connection.next_event()) is None:
+                    return None
+                if isinstance(event, IncomingMessage):
+                    status = event._first
+                    if event._flags & UPGRADE if status == 101 else self._method == "CONNECT" and status >= 200:
+                        self._switch(event)
+                        return None
+                    elif status < 200 and status != 101:
+                        self._informed(event)
+                    else:
+                        self._answered(event)
+                elif isinstance(event, Signal):
+                    raise self._fail(connection.hang_up())
+                elif replayed(self, event):
+                    return None
+                else:
+                    raise self._fail(event)
+            return self.res
         except BaseException as problem:
             self._raised(problem)
             raise
@@ -313,42 +346,12 @@ class ClientRequest(Asked):
             error.__cause__ = problem
             self._fail(error)
 
-    def _next(self) -> IncomingMessage | None:
-        while self.res is None:
-            if self._error is not None:
-                raise self._error
-            connection = self._connection
-            if connection is None:
-                return None
-            event = connection.next_event()
-            if event is None:
-                return None
-            if isinstance(event, IncomingMessage):
-                status = event._first
-                if event._flags & UPGRADE if status == 101 else self._method == "CONNECT" and status >= 200:
-                    self._switch(event)
-                    return None
-                if status < 200 and status != 101:
-                    event.req = self
-                    if status == 100:
-                        self._options.continue_timeout = None
-                        self.emit("continue")
-                    self.emit("information", event)
-                else:
-                    self._answered(event)
-            elif isinstance(event, Signal):
-                raise self._fail(connection.hang_up())
-            elif replayable(self, event):
-                whole = self._replay
-                assert whole is not None
-                self._replay = b""
-                connection.request = None
-                connection.destroy()
-                self._detach([whole])
-                return None
-            else:
-                raise self._fail(event)
-        return self.res
+    def _informed(self, message: IncomingMessage) -> None:
+        message.req = self
+        if message._first == 100:
+            self._options.continue_timeout = None
+            self.emit("continue")
+        self.emit("information", message)
 
     def _answered(self, message: IncomingMessage) -> None:
         self.res = message
@@ -395,9 +398,9 @@ class ClientRequest(Asked):
     def _maybe_over(self) -> None:
         """Both halves done? Then the connection goes back, or away (AGT-44 to AGT-47)."""
         connection = self._connection
-        if self._gone() or connection is None or connection.receiving != DONE:
+        if connection is None or connection.receiving != DONE or self._over or self._error is not None:
             return
-        what = joint(connection.receiving, connection.sending, connection.keep_alive and self.should_keep_alive)
+        what = JOINT.get((DONE, connection.sending, connection.keep_alive and self.should_keep_alive))
         if what is None and self.should_keep_alive and connection.keep_alive and not connection.lost:
             return
         if what is not None and connection.pump.blocked:
@@ -411,12 +414,14 @@ class ClientRequest(Asked):
         persists = connection.cycle() and self.should_keep_alive
         lease, self._lease = self._lease, None
         connection.ending = not persists
+        pool = self._pool
         try:
-            if lease is not None and self._pool is not None:
-                self._pool.release(lease, now, persists, message)
+            if lease is not None and pool is not None:
+                pool.release(lease, now, persists, message)
         finally:  # a hook or a listener of the agent's may raise, and others wait for what was decided (SEC-40)
             try:
-                self._settle()
+                if pool is not None and pool.has_answers:
+                    pool.settle()
                 if not persists:
                     connection.pump.close()
                 if self._listeners is not None:

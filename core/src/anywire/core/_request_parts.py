@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from ._date import DateLine
 from ._header_store import HeaderStore, pairs
-from ._options import RequestOptions, authorization_header, check_host_value, host_header
+from ._options import authorization_header, check_host_value, host_header
 
 if TYPE_CHECKING:
     from ._request import ClientRequest
 
-__all__ = ["date_line", "headers_of", "obey", "pools"]
+__all__ = ["date_line", "obey", "pools", "set_fields"]
 
 
-def headers_of(options: RequestOptions) -> tuple[list[tuple[str, Any]] | None, HeaderStore | None]:
-    """Either the list-form headers as they are, or a store with what is added to a mapping."""
+def set_fields(request: ClientRequest) -> bool:
+    """Give `request` the list-form headers as they are, or a store with what is added to a mapping.
+
+    Returns:
+        Is the head to be rendered at once? With list-form headers and Expect it is (MOD-47, CLI-18).
+    """
+    options = request._options
     headers = options.headers
     if headers is not None and not hasattr(headers, "items"):
-        return list(pairs(headers)), None
-    store = HeaderStore()
+        request._raw_fields = list(pairs(headers))
+        return True
+    store = request._made_store = HeaderStore()
     if headers:
         for name, value in headers.items():
             store.set(name, value)
@@ -34,7 +40,7 @@ def headers_of(options: RequestOptions) -> tuple[list[tuple[str, Any]] | None, H
         store.set("Host", host_header(options))
     if options.auth and not store.has("authorization"):
         store.set("Authorization", authorization_header(options.auth))
-    return None, store
+    return store.has("expect")
 
 
 def date_line(request: ClientRequest) -> bytes:

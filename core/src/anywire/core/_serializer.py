@@ -34,6 +34,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from ._chars import check_field_name, check_field_value, check_target, field_text, has_bad_value, is_token, safe_text
@@ -82,6 +83,7 @@ __all__ = [
     "render_plain",
     "render_request",
     "render_response",
+    "render_simple_request",
     "render_trailers",
     "status_line",
 ]
@@ -123,6 +125,7 @@ _default_lines: dict[object, tuple[bytes, int]] = {}  # status -> the first two,
 _length_tails: dict[int, bytes] = {}  # length -> the end of the most common heads
 _MAX_LENGTH_TAILS: Final = 1024
 _MAX_STATUS_LINES: Final = 256
+_MAX_HOST: Final = 256  # characters; longer ones are rendered each time, for entries of the cache must be bounded, too
 _MAX_REASON: Final = 64  # characters of a reason that is kept
 
 _KNOWN_METHODS: Final = frozenset(METHODS)
@@ -397,12 +400,7 @@ def render_request(
             cannot be framed (SEC-21, SEC-22).
         StateError: ``ERR_HTTP_TRAILER_INVALID``: a ``Trailer`` field on a message that is not chunked (RES-61).
     """
-    if method not in _KNOWN_METHODS and not is_token(method):
-        raise ArgumentValueError("Method must be a valid HTTP token", code="ERR_INVALID_HTTP_TOKEN")
-    if not target:
-        raise ArgumentValueError("Request path must not be empty", code="ERR_UNESCAPED_CHARACTERS")
-    # join, not an f-string: that would ask subclasses of str for something else than what was checked.
-    lines = [" ".join((method, check_target(target), "HTTP/1.1\r\n")).encode("latin-1")]
+    lines = [_request_line(method, target)]
     seen = 0
     length = -1
     if fields:
@@ -449,6 +447,33 @@ def render_request(
         last = True
     lines.append(tail)
     return b"".join(lines), framing, last
+
+
+def render_simple_request(method: str, target: str, host: str, keep_alive: bool) -> bytes:
+    """:func:`render_request` of ``Host`` alone and no body: nearly every GET. What follows the first line repeats.
+
+    Raises:
+        ArgumentValueError: method, target or `host`.
+    """
+    fields_of = _fields_cached if len(host) <= _MAX_HOST else _simple_fields
+    return _request_line(method, target) + fields_of(host, keep_alive)
+
+
+def _simple_fields(host: str, keep_alive: bool) -> bytes:
+    line = f"Host: {check_field_value('Host', host)}\r\n".encode("latin-1")
+    return b"%b%b\r\n" % (line, _KEEP_ALIVE if keep_alive else _CLOSE)
+
+
+_fields_cached = lru_cache(maxsize=512)(_simple_fields)
+
+
+def _request_line(method: str, target: str) -> bytes:
+    if method not in _KNOWN_METHODS and not is_token(method):
+        raise ArgumentValueError("Method must be a valid HTTP token", code="ERR_INVALID_HTTP_TOKEN")
+    if not target:
+        raise ArgumentValueError("Request path must not be empty", code="ERR_UNESCAPED_CHARACTERS")
+    # join, not an f-string: that would ask subclasses of str for something else than what was checked.
+    return " ".join((method, check_target(target), "HTTP/1.1\r\n")).encode("latin-1")
 
 
 def render_information(status: object, fields: Fields = None) -> bytes:

@@ -15,7 +15,7 @@ from ._client import ClientRequest
 from ._server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Unpack
 
     from .._keywords import RequestKeywords, ServerKeywords
@@ -110,8 +110,12 @@ class Api(Generic[AgentT, RequestT, ServerT]):
             ArgumentTypeError, ArgumentValueError: naming the argument and its value.
             RuntimeError: outside of a running event loop.
         """
-        url, callback, given = request_arguments(url, callback, options)
-        checked = request_options(url, given, secure=self._secure, default_agent=self.global_agent)
+        return self._make(url, callback, options)
+
+    def _make(self, url: Any, callback: Any, options: Mapping[str, Any]) -> RequestT:
+        if type(url) is not str or callback is not None:
+            url, callback, options = request_arguments(url, callback, options)
+        checked = request_options(url, options, secure=self._secure, default_agent=self.global_agent)
         checked.wall_clock = self._wall_clock
         agent = checked.agent
         if agent is None:
@@ -121,7 +125,7 @@ class Api(Generic[AgentT, RequestT, ServerT]):
         made: RequestT = self.request_class(checked, agent, self._runtime())
         if callback is not None:
             made.once("response", callback)
-        if agent is not None and not made.destroyed:
+        if agent is not None and made._error is None:  # its signal may have struck already
             agent.add_request(made, checked)
         return made
 
@@ -130,7 +134,7 @@ class Api(Generic[AgentT, RequestT, ServerT]):
 
         Use it as a context manager: that gives the response, and cleans up behind you.
         """
-        made = self.request(url, callback, **options)
+        made = self._make(url, callback, options)
         made.end_nowait()
         return made
 

@@ -11,7 +11,7 @@ from .._errors import AnywireError, ArgumentTypeError, ConnectionLost, LocalErro
 from .._failure import expired, limit_of
 from .._lease import DONE, OPEN, QUEUED
 from .._options import server_name
-from .._outgoing import NOWHERE, UNRENDERED
+from .._outgoing import NOWHERE, UNRENDERED, OutgoingMessage
 from .._pump import FOREVER
 from .._secure import shaken
 from .._socket_options import probe
@@ -39,7 +39,7 @@ DISCARD: Final = 65536
 class ClientRequest(_request.ClientRequest):
     """The parts of a facade's request that never wait."""
 
-    __slots__ = ("_runtime", "_unchecked", "_waiter")
+    __slots__ = ("_claimed", "_runtime", "_unchecked", "_waiter")
 
     message_class: ClassVar[type[IncomingMessage]]
     socket_class: ClassVar[type[Socket]]
@@ -48,6 +48,7 @@ class ClientRequest(_request.ClientRequest):
         self._runtime = runtime
         self._unchecked = 0  # bytes written since we last looked whether the peer answered
         self._waiter: Any = None
+        self._claimed = False  # upgraded() wants what the protocol is switched to, not listeners
         super().__init__(options, agent, runtime.now)
 
     # ---------------------------------------------------------------- limits
@@ -63,9 +64,9 @@ class ClientRequest(_request.ClientRequest):
         Raises:
             TimedOut: that was before now, whatever trickled in meanwhile.
         """
-        limit = self._options.head_timeout
         if due is None:
-            return self._due(limit)
+            limit = self._options.head_timeout
+            return self._due(limit) if limit else self._deadline or FOREVER
         if due != FOREVER and self._now() >= due:
             raise expired(self, "head")
         return due
@@ -146,10 +147,6 @@ class ClientRequest(_request.ClientRequest):
         if self._head:
             self.flush_headers_nowait()
 
-    def _arrived(self) -> Any:
-        """The response, in the facade's colour; None while more input or another connection is needed."""
-        return self._advance() or self.res
-
     def _is_short(self, kind: object) -> bool:
         """Left without an exception (of `kind`): reading the rest of the answer is worth its connection.
 
@@ -207,38 +204,42 @@ class ClientRequest(_request.ClientRequest):
 
     # ---------------------------------------------------------------- a connection
 
-    def _granted(self) -> ClientConnection | None:
-        """The pooled connection that the Agent gave us; None while there is the queue or a connect to be waited for.
+    def _took(self) -> bool:
+        """We took the connection that the Agent gave us. False: there is the queue or a connect to be waited for.
 
         Raises:
             AnywireError: why there will be none.
         """
-        while True:
-            if self._error is not None:
-                raise self._error
-            lease = self._lease
-            agent: Any = self._pool
-            if lease is None and self.agent is not None and agent is None:
-                raise self._fail(
-                    StateError(
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                lease = self._lease
+                agent: Any = self._pool
+                if lease is None and self.agent is not None and agent is None:
+                    raise StateError(
                         f"{type(self.agent).__name__}.add_request() gave the request no connection;"
                         " it must hand it to add_request() of an Agent",
                         code="ERR_HTTP_NO_CONNECTION",
                     )
-                )
-            if lease is None or lease.state in (OPEN, QUEUED):  # without an agent there is no lease (MOD-37)
-                return None
-            if lease.state == DONE:
-                raise self._fail(lease.error or ConnectionLost("socket hang up", phase="queue"))
-            connection: ClientConnection | None = lease.connection
-            assert connection is not None, "it is assigned"
-            if connection.pump.usable() and connection.reusable:
-                connection.on_idle_end = None  # it is ours from here on
-                if self.error is not None:
-                    continue  # another thread gave us up just before that, and it may be the next one's already
-                return connection
-            agent.retry(lease, self._now(), fresh=self._replay is not None)
-            self._settle()
+                if lease is None or lease.state in (OPEN, QUEUED):  # without an agent there is no lease (MOD-37)
+                    return False
+                if lease.state == DONE:
+                    raise lease.error or ConnectionLost("socket hang up", phase="queue")
+                connection: ClientConnection | None = lease.connection
+                assert connection is not None, "it is assigned"
+                if connection.pump.usable() and connection.reusable:
+                    connection.on_idle_end = None  # it is ours from here on
+                    if self._error is not None:
+                        # Another thread gave us up just before that, and it may be the next one's already.
+                        continue  # type: ignore[unreachable]  # mypy knows of no threads
+                    self._begin(connection)
+                    return True
+                agent.retry(lease, self._now(), fresh=self._replay is not None)
+                self._settle()
+        except BaseException as problem:
+            self._interrupted(problem)
+            raise
 
     @property
     def _in_queue(self) -> bool:
@@ -373,7 +374,7 @@ class ClientRequest(_request.ClientRequest):
         if self._error is not None:
             connection.pump.abort()  # given up by another thread meanwhile, who did not know of it
             raise self._error
-        self._flush()
+        OutgoingMessage._flush(self)  # we know that there is a connection, and that it is not over
 
     def _release(self, connection: ClientConnection | None) -> None:
         """As the base class; and whoever queues or connects for us stops."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .._emitter import Listener
 
-__all__ = ["FAIRNESS", "Watched", "join", "keeping", "piping"]
+__all__ = ["FAIRNESS", "Watched", "at_hand", "collect", "join", "piping"]
 
 FAIRNESS: Final = 65536
 """Bytes one task or thread may write before it lets others run, and looks whether the peer answered (ASK-28)."""
@@ -47,15 +47,26 @@ def join(pieces: list[Any]) -> bytes:
     raise ArgumentTypeError(f"not a piece of body: {pieces[0]!r}")
 
 
-@contextmanager
-def keeping(pieces: list[Any]) -> Iterator[None]:
-    """If a body is cut short, its reader's error has what was read, which is collected in `pieces` (MSG-38)."""
+def collect(message: Any, pieces: list[Any]) -> bool:
+    """Put what is there of the body of `message` behind its other `pieces`. True: that was the end of it.
+
+    Raises:
+        TruncatedError: it was cut short; the error has what was read (MSG-38).
+    """
     try:
-        yield
+        while piece := message.read_nowait():
+            pieces.append(piece)
     except TruncatedError as error:
         if pieces:
             error.partial = join(pieces)
         raise
+    return piece is not None
+
+
+def at_hand(message: Any) -> bool:
+    """Reading will not have to wait."""
+    connection = message._connection
+    return bool(message.complete or connection._parser.buffered > 0 or connection.lost)
 
 
 @contextmanager

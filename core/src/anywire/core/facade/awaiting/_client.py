@@ -125,8 +125,22 @@ class ClientRequest(_client.ClientRequest):
             TimedOut: ``deadline``, ``timeout`` or a limit of a phase ran out.
             StateError: ``ERR_HTTP_UNHANDLED_UPGRADE``: the protocol was switched and nobody listens.
         """
-        message = await self._answer()
-        if self._switched is not None:
+        if self._head or not self.writable_ended:
+            self._ask()
+        due: float | None = None
+        while (message := self._advance() or self.res) is None:
+            if self._connection is None and not self._took():
+                await self._acquire()
+                continue  # what is new may have said something
+            due = self._head_due(due)
+            try:
+                await self._connection.pump.wait(due)  # type: ignore[union-attr]
+            except BaseException as problem:
+                self._interrupted(problem)
+                raise
+        if due is None and not message._connection.pump.fairness:  # type: ignore[attr-defined]
+            await message._breathe()  # type: ignore[attr-defined]
+        if self._switched is not None and not self._claimed:
             listeners, args = self._hand_over()
             try:
                 for listener in listeners:
@@ -136,7 +150,7 @@ class ClientRequest(_client.ClientRequest):
                 raise
             finally:
                 self.emit("close")
-        return message
+        return message  # type: ignore[return-value]  # it was made by our message_class
 
     async def upgraded(self) -> tuple[IncomingMessage, Socket, bytes]:
         """Wait for the answer to an upgrade or CONNECT.
@@ -149,26 +163,13 @@ class ClientRequest(_client.ClientRequest):
             StateError: ``ERR_HTTP_NOT_UPGRADED``: the server answered normally; see ``res``.
             AnywireError: as :meth:`response`.
         """
-        return self._upgraded(await self._answer())
-
-    async def _answer(self) -> IncomingMessage:
-        self._ask()
-        due: float | None = None
-        while (message := self._arrived()) is None:
-            if self._connection is None:
-                await self._acquire()
-            else:
-                due = self._head_due(due)
-                await self._park(due)
-        if due is None and not message._connection.pump.fairness:
-            await message._breathe()
-        return message  # type: ignore[no-any-return]
+        self._claimed = True
+        return self._upgraded(await self.response())
 
     def __await__(self) -> Generator[Any, Any, IncomingMessage]:
         return self.response().__await__()
 
-    async def __aenter__(self) -> IncomingMessage:
-        return await self.response()
+    __aenter__ = response
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -204,14 +205,14 @@ class ClientRequest(_client.ClientRequest):
     async def _acquire(self) -> None:
         """Get a connection within the limits of queue and connect; on return it is attached and fed."""
         try:
-            while (connection := self._granted()) is None:
+            while not self._took():
                 if self._in_queue:
                     await self._queue()
                     continue
                 connection = await self._open()
                 if connection is not None and self._opened(connection):
+                    self._begin(connection)
                     break
-            self._begin(connection)
         except BaseException as problem:
             self._interrupted(problem)
             raise

@@ -8,7 +8,7 @@ from ... import _incoming, _response
 from ..._checks import check_count
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
-from .._messages import Watched, join, keeping, piping
+from .._messages import Watched, at_hand, collect, join, piping
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +25,7 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._connection.pump.fairness and self._at_hand():
+        if not self._connection.pump.fairness and at_hand(self):
             await self._breathe()
         while True:
             piece = self.read_nowait()
@@ -51,19 +51,18 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         """
         if type(n) is not int:
             n = check_count(n, "n")
-        if n < 0:
-            pieces: list[Any] = []
-            with keeping(pieces):
-                async for each in self:
-                    pieces.append(each)
-            return join(pieces)
-        if not self._connection.pump.fairness and (not n or self._at_hand()):
+        if not self._connection.pump.fairness and (not n or at_hand(self)):
             await self._breathe()
         if not n:
             return b""
-        while (piece := self.read_nowait(n)) is None:
+        if n > 0:
+            while (piece := self.read_nowait(n)) is None:
+                await self._park()
+            return piece
+        pieces: list[Any] = []
+        while not collect(self, pieces):
             await self._park()
-        return piece
+        return join(pieces)
 
     async def resume(self) -> None:
         """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""
@@ -94,11 +93,6 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
     ) -> None:
         if self.req is not None:
             await self.req.__aexit__(kind, error, traceback)
-
-    def _at_hand(self) -> bool:
-        """Reading will not have to wait."""
-        connection = self._connection
-        return self.complete or connection._parser.buffered > 0 or connection.lost
 
     async def _breathe(self) -> None:
         """A checkpoint, before anything is taken: so nothing is lost if it is cancelled."""

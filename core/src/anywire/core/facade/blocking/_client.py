@@ -121,8 +121,20 @@ class ClientRequest(_client.ClientRequest):
             TimedOut: ``deadline``, ``timeout`` or a limit of a phase ran out.
             StateError: ``ERR_HTTP_UNHANDLED_UPGRADE``: the protocol was switched and nobody listens.
         """
-        message = self._answer()
-        if self._switched is not None:
+        if self._head or not self.writable_ended:
+            self._ask()
+        due: float | None = None
+        while (message := self._advance() or self.res) is None:
+            if self._connection is None and not self._took():
+                self._acquire()
+                continue  # what is new may have said something
+            due = self._head_due(due)
+            try:
+                self._connection.pump.wait(due)  # type: ignore[union-attr]
+            except BaseException as problem:
+                self._interrupted(problem)
+                raise
+        if self._switched is not None and not self._claimed:
             listeners, args = self._hand_over()
             try:
                 for listener in listeners:
@@ -132,7 +144,7 @@ class ClientRequest(_client.ClientRequest):
                 raise
             finally:
                 self.emit("close")
-        return message
+        return message  # type: ignore[return-value]  # it was made by our message_class
 
     def upgraded(self) -> tuple[IncomingMessage, Socket, bytes]:
         """Wait for the answer to an upgrade or CONNECT.
@@ -145,21 +157,10 @@ class ClientRequest(_client.ClientRequest):
             StateError: ``ERR_HTTP_NOT_UPGRADED``: the server answered normally; see ``res``.
             AnywireError: as :meth:`response`.
         """
-        return self._upgraded(self._answer())
+        self._claimed = True
+        return self._upgraded(self.response())
 
-    def _answer(self) -> IncomingMessage:
-        self._ask()
-        due: float | None = None
-        while (message := self._arrived()) is None:
-            if self._connection is None:
-                self._acquire()
-            else:
-                due = self._head_due(due)
-                self._park(due)
-        return message  # type: ignore[no-any-return]
-
-    def __enter__(self) -> IncomingMessage:
-        return self.response()
+    __enter__ = response
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -195,14 +196,14 @@ class ClientRequest(_client.ClientRequest):
     def _acquire(self) -> None:
         """Get a connection within the limits of queue and connect; on return it is attached and fed."""
         try:
-            while (connection := self._granted()) is None:
+            while not self._took():
                 if self._in_queue:
                     self._queue()
                     continue
                 connection = self._open()
                 if connection is not None and self._opened(connection):
+                    self._begin(connection)
                     break
-            self._begin(connection)
         except BaseException as problem:
             self._interrupted(problem)
             raise

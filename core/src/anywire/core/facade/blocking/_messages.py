@@ -8,7 +8,7 @@ from ... import _incoming, _response
 from ..._checks import check_count
 from ..._pump import FOREVER
 from ..._serializer import NO_BODY
-from .._messages import FAIRNESS, Watched, join, keeping, piping
+from .._messages import FAIRNESS, Watched, collect, join, piping
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,17 +49,16 @@ class IncomingMessage(Watched, _incoming.IncomingMessage):
         """
         if type(n) is not int:
             n = check_count(n, "n")
-        if n < 0:
-            pieces: list[Any] = []
-            with keeping(pieces):
-                for each in self:
-                    pieces.append(each)
-            return join(pieces)
         if not n:
             return b""
-        while (piece := self.read_nowait(n)) is None:
+        if n > 0:
+            while (piece := self.read_nowait(n)) is None:
+                self._park()
+            return piece
+        pieces: list[Any] = []
+        while not collect(self, pieces):
             self._park()
-        return piece
+        return join(pieces)
 
     def resume(self) -> None:
         """Read to the end, or until :meth:`pause`; ``data`` and ``end`` listeners get it (MSG-23)."""
