@@ -50,6 +50,34 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert [(await wire.message())[1] for _ in range(5)] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
 
 
+@pytest.mark.parametrize("checkpoint", [True, False])
+async def test_a_request_that_came_while_others_ran_is_not_polled_for(
+    checkpoint: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only trio's: a wait for the poller costs as much as a small exchange. Who never lets others run has to wait."""
+    waits: list[socket.socket] = []
+
+    async def counted(sock: Any) -> None:
+        waits.append(sock)
+        await trio.lowlevel.wait_readable(sock)
+
+    async def app(req: http.IncomingMessage, res: http.ServerResponse) -> None:
+        served.append(req)
+        if len(served) < 5:
+            peer.sendall(GET)
+        if checkpoint:
+            await res.end("x")
+        else:
+            res.end_nowait("x")
+
+    served: list[http.IncomingMessage] = []
+    async with serving(app) as server:
+        with socket.create_connection(("127.0.0.1", port_of(server))) as peer:
+            monkeypatch.setattr("anywire.trio._pump.wait_readable", counted)
+            peer.sendall(GET)
+            await until(lambda: len(served) == 5 and len(waits) == (2 if checkpoint else 6))
+
+
 async def test_a_handler_that_raises_is_reported_and_answered(reports: list[logging.LogRecord]) -> None:
     """SRV-10."""
 

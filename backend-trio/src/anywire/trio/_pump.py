@@ -5,7 +5,9 @@
 (trio allows one task per descriptor and direction) and are woken with it, also when it
 is cancelled, so that one of them reads on. Nobody reads while nobody waits; whoever
 wants to hear of the peer's end all the same calls :meth:`Pump.watch`, which gives the
-connection a task of its own in its server's nursery, until it ends.
+connection a task of its own in its server's nursery, until it ends. Between two
+exchanges, if the answer was a checkpoint, the next request is likely to be there by
+now: it is looked for before anybody parks.
 
 **Writing.** What the kernel does not take at once is sent by a task of its own, which
 then ends: only so can a request keep an ear on the answer while its upload is stuck. It
@@ -45,7 +47,7 @@ SOON = -FOREVER
 class Pump(SocketPump):
     """See ``anywire.core.facade.awaiting.AwaitingPump`` for the contract."""
 
-    __slots__ = ("_armed", "_clock", "_due", "_lot", "_nursery", "_reading", "_watched", "_writing")
+    __slots__ = ("_armed", "_clock", "_due", "_lot", "_nursery", "_reading", "_rested", "_watched", "_writing")
 
     fairness = 0  # every call is a checkpoint
     socket: ClassVar[Any] = socket
@@ -58,6 +60,7 @@ class Pump(SocketPump):
         self._due = FOREVER
         self._lot: ParkingLot | None = None
         self._reading = False
+        self._rested = False  # others ran since it read last
         self._writing = False
         self._watched = False
 
@@ -69,16 +72,20 @@ class Pump(SocketPump):
             if due == 0.0 and not self._reading and self._hungry():
                 self._take()
             await checkpoint()
+            self._rested = True
             return
-        deadline = self.feed.next_deadline(trio.current_time())
-        self._arm(due if due < deadline else deadline)
         if self._reading or not self._hungry():
+            self._arm_for(due)
             if self._lot is None:
                 self._lot = ParkingLot()
             await self._lot.park()
             return
+        rested, self._rested = self._rested, False
         self._reading = True
         try:
+            if rested and self._is_between_exchanges() and self._take():
+                return
+            self._arm_for(due)
             await wait_readable(self.sock)
             if not self.closed:
                 self._take()
@@ -88,6 +95,10 @@ class Pump(SocketPump):
             self._reading = False
             if self._lot:
                 self._lot.unpark_all()
+
+    def _is_between_exchanges(self) -> bool:
+        """A server's. Whatever else waits here waits in a call of the user's, which has to be a checkpoint."""
+        return self._nursery is not None and getattr(self.feed, "message", self) is None
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
@@ -115,6 +126,11 @@ class Pump(SocketPump):
 
     # ---------------------------------------------------------------- time
 
+    def _arm_for(self, due: float) -> None:
+        """Somebody is about to park until `due`."""
+        deadline = self.feed.next_deadline(trio.current_time())
+        self._arm(due if due < deadline else deadline)
+
     def _arm(self, deadline: float) -> None:
         if deadline < self._due and not self._closing and not self.closed:
             self._set(deadline)
@@ -141,9 +157,13 @@ class Pump(SocketPump):
     def _hungry(self) -> bool:
         return not (self.ended or self.closed or self._closing or self._broken) and self.feed.want_read
 
-    def _take(self) -> None:
-        if self._receive() and self.ended:
+    def _take(self) -> bool:
+        """Read once. False if there was nothing."""
+        if not self._receive():
+            return False
+        if self.ended:
             self._clock.guard(self.feed.notice)
+        return True
 
     def _backlogged(self) -> None:
         if not self._writing:
