@@ -18,6 +18,7 @@ from sync_kit import CLOSE, GET, Certificates, Event, Job, Wire, ask, dial, port
 
 from anywire.core import AnywireError, StateError
 from anywire.core.facade.blocking import Crew
+from anywire.core.facade.blocking._crew import NOT, WATCHED
 from anywire.sync import http
 
 Request = http.IncomingMessage
@@ -546,20 +547,81 @@ def test_input_that_is_told_of_late_is_left_to_whoever_has_the_connection() -> N
     crew._roster = SimpleNamespace(polling=True)
     crew._timers = SimpleNamespace(due=lambda now: [])
     crew.runtime = SimpleNamespace(now=lambda: 0.0, readable=select.POLLIN)
-    post = SimpleNamespace(held=0)
+    post = SimpleNamespace(held=0, fd=5)
     crew._posts = {5: post}
-    for held, events, jobs in (
-        (0, select.POLLIN, 1),
-        (-1, select.POLLIN, 0),  # it waits for a worker
-        (7, select.POLLIN, 0),  # one has it
-        (7, select.POLLRDHUP, 1),  # what it is watched for meanwhile
-        (7, select.POLLOUT, 1),
+    both = select.POLLIN | select.POLLRDHUP
+    for held, mask, events, jobs, silenced in (
+        (0, select.POLLIN, select.POLLIN, 1, False),
+        (-1, select.POLLIN, select.POLLIN, 0, True),  # it waits for a worker
+        (7, select.POLLIN, select.POLLIN, 0, True),  # one has it
+        (7, select.POLLIN, both, 0, True),
+        (7, WATCHED, select.POLLIN, 0, False),  # found just before
+        (7, WATCHED, both, 0, False),
+        (7, WATCHED, select.POLLRDHUP, 1, False),  # what it is watched for meanwhile
+        (7, WATCHED, select.POLLOUT, 1, False),
     ):
-        post.held = held
+        post.held, post.mask = held, mask
         crew._ready.clear()
-        crew._poller = SimpleNamespace(poll=lambda due, events=events: [(5, events)])
+        forgotten: list[int] = []
+        crew._poller = SimpleNamespace(poll=lambda due, events=events: [(5, events)], forget=forgotten.append)
         crew._poll(0.0)
-        assert len(crew._ready) == jobs, (held, events)
+        assert (len(crew._ready), forgotten) == (jobs, [5] if silenced else []), (held, mask, events)
+        assert post.mask == (NOT if silenced else mask)
+
+
+def test_the_poller_is_told_only_of_changes() -> None:
+    """Not twice for each exchange: that is a system call, under the crew's lock."""
+    calls: list[tuple[int, int]] = []
+    with serving(hello) as server, dial(port_of(server)) as wire:
+        poller = server.crew._poller
+        arm = poller.arm
+
+        def counted(fd: int, mask: int) -> None:
+            calls.append((fd, mask))
+            arm(fd, mask)
+
+        poller.arm = counted
+        for _ in range(20):
+            wire.send(GET)
+            assert wire.message()[1] == b"hello"
+        assert len(calls) <= 1  # when it was accepted, if that was after we began to count
+
+
+@pytest.mark.parametrize("epoll", [True, False])
+def test_others_are_served_while_one_whose_next_request_is_here_is_held(
+    epoll: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptor stays readable for all that time. It is told of once, not for ever, and not lost."""
+    if not epoll:
+        monkeypatch.delattr(select, "epoll", raising=False)
+    held, go = Event(), Event()
+    polls: list[Any] = []
+
+    def app(req: Any, res: Any) -> None:
+        if req.url == "/hold":
+            held.set()
+            assert go.wait(20)
+        res.end(req.url)
+
+    with serving(app) as server, dial(port_of(server)) as one, dial(port_of(server)) as other:
+        poller = server.crew._poller
+        poll = poller.poll
+
+        def counted(due: float) -> Any:
+            polls.append(poll(due))
+            return polls[-1]
+
+        one.send(GET.replace(b"/", b"/hold", 1))
+        assert held.wait(20)
+        one.send(GET)
+        poller.poll = counted
+        for _ in range(3):
+            other.send(GET)
+            assert other.message()[1] == b"/"
+        fd = next(post.fd for post in server.crew._posts.values() if post.held)
+        assert sum(fd == each for found in polls for each, _ in found) <= 1
+        go.set()
+        assert [one.message()[1] for _ in range(2)] == [b"/hold", b"/"]
 
 
 def write_forever(res: Response) -> None:

@@ -14,7 +14,7 @@ __all__ = ["Poller"]
 
 
 class Poller:
-    """Tells once per :meth:`arm`. ``epoll`` where there is one; else ``poll``, woken for every change."""
+    """Tells of what is ready. ``epoll`` where there is one; else ``poll``, woken for every change."""
 
     def __init__(self) -> None:
         self._sleeper = Sleeper()
@@ -25,20 +25,22 @@ class Poller:
         self.wake = self._sleeper.wake
 
     def arm(self, fd: int, mask: int) -> None:
-        """Tell when `fd` is ready, once."""
+        """Tell whenever `fd` is ready."""
+        known = fd in self._wanted
+        self._wanted[fd] = mask
         if self._epoll is None:
-            self._wanted[fd] = mask
             self.wake()
-        elif fd in self._wanted:
-            self._epoll.modify(fd, mask | select.EPOLLONESHOT)
+        elif known:
+            self._epoll.modify(fd, mask)
         else:
-            self._wanted[fd] = mask
-            self._epoll.register(fd, mask | select.EPOLLONESHOT)
+            self._epoll.register(fd, mask)
 
     def watch(self, fd: int, mask: int) -> None:
-        """Tell when the peer hangs up or `mask` says, once; not everywhere."""
+        """Tell, in place of that, when the peer hangs up or `mask` says, once; not everywhere."""
         if self._epoll is not None:
-            self.arm(fd, select.EPOLLRDHUP | mask)
+            self.arm(fd, select.EPOLLRDHUP | select.EPOLLONESHOT | mask)
+        else:
+            self._wanted.pop(fd, None)
 
     def forget(self, fd: int) -> None:
         """`fd` is about to be closed, or to be used by somebody else."""
@@ -48,10 +50,7 @@ class Poller:
     def poll(self, due: float) -> list[tuple[int, int]]:
         """Wait until something is ready, until `due`, or until :attr:`wake` is called. One thread at a time."""
         if self._epoll is None:
-            ready = self._sleeper.sleep(due, tuple(self._wanted.items()))
-            for fd, _ in ready:
-                self._wanted.pop(fd, None)
-            return ready
+            return self._sleeper.sleep(due, tuple(self._wanted.items()))
         found: list[tuple[int, int]] = self._epoll.poll(None if due == FOREVER else max(0.0, due - monotonic()))
         for index, (fd, _) in enumerate(found):
             if fd == self._sleeper.reader:

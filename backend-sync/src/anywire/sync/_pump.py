@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pump"]
 
-READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
+OVER = select.POLLHUP | select.POLLERR | select.POLLNVAL
+READABLE = select.POLLIN | OVER
 
 
 def _guarded(inner: Callable[[Any], Any]) -> Callable[[Pump], Any]:
@@ -101,10 +102,10 @@ class Pump(SocketPump):
             if self._broken is not None:
                 self._fall()
             if events & READABLE and not self.closed:
-                if self.ended:
-                    self._lose(None)  # both directions are shut, and polling says so for ever
-                else:
+                if not self.ended:
                     self._receive()
+                elif events & OVER:
+                    self._lose(None)  # both directions are shut, and polling says so for ever
             if events & select.POLLOUT and not self.closed:
                 flushed = self._transmit()
             told = self.ended or self.closed

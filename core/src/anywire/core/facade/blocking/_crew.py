@@ -1,9 +1,12 @@
 """Crew: the threads of one listening server, the poller they share, and the monitor.
 
 Everything that is polled is a *post*: a listening socket (:class:`Entrance`) or a connection
-(:class:`Line`). A post is held by one thread, or it is armed in the poller, which tells
-once: whoever takes it out has it alone until it gives it back. So a connection that is
-idle, or in the middle of its TLS handshake, holds no thread, and none is handed out twice.
+(:class:`Line`). A post is held by one thread, which has it alone until it gives it back, or by
+none: then it is the poller's. So a connection that is idle, or in the middle of its TLS
+handshake, holds no thread, and none is handed out twice.
+
+The poller is told only of changes. While a post is held it stays in there, for most are given
+back before anybody polls again. What is found nevertheless is taken out until then.
 
 Who works, and how many, decides :class:`Roster`. The crew's lock is held around
 decisions only; a pump's lock may be held when it is taken, never the other way round.
@@ -29,6 +32,8 @@ __all__ = ["Crew", "CrewPump", "Crewed", "Line"]
 
 REST = 10.0
 """Seconds after which a worker that nobody needs ends."""
+
+NOT, WATCHED = -1, -2
 
 STEP, END, CLOCK = range(3)
 """What to do with a post: go on; see whether the peer is gone; see what time it is."""
@@ -67,8 +72,9 @@ class Crewed(Protocol):
     def poller(self) -> Any:
         """A new poller.
 
-        It has ``arm(fd, mask)``, which tells once; ``watch(fd, mask)``, which also tells when the peer hangs up;
-        ``forget(fd)``; ``poll(due) -> [(fd, events)]`` for one thread at a time; ``wake()`` and ``close()``.
+        It has ``arm(fd, mask)``, which tells each time; ``watch(fd, mask)`` in its place, which tells once, also when
+        the peer hangs up; ``forget(fd)``; ``poll(due) -> [(fd, events)]`` for one thread at a time; ``wake()`` and
+        ``close()``.
         """
 
     def accept(self, listener: Any) -> Any:
@@ -83,6 +89,7 @@ class Post:
 
     Attributes:
         fd: the descriptor.
+        mask: what it is polled for; :data:`NOT` at all; :data:`WATCHED` while it is held.
         held: the thread that has it; 0 for none, -1 for whoever comes first.
         kicked: look again when it is given back.
         clocked: its clock runs while it is held.
@@ -90,11 +97,12 @@ class Post:
         closed: it is over.
     """
 
-    __slots__ = ("armed", "clocked", "closed", "crew", "fd", "held", "kicked")
+    __slots__ = ("armed", "clocked", "closed", "crew", "fd", "held", "kicked", "mask")
 
     def __init__(self, crew: Crew, fd: int) -> None:
         self.crew = crew
         self.fd = fd
+        self.mask = NOT
         self.held = 0
         self.kicked = False
         self.clocked = False
@@ -285,14 +293,22 @@ class Crew:
         with self._lock:
             if self._knows(post):
                 del self._posts[post.fd]
-                self._poller.forget(post.fd)
+                self._hush(post)
+
+    def _hush(self, post: Post) -> None:
+        if post.mask != NOT:
+            post.mask = NOT
+            self._poller.forget(post.fd)
 
     def _knows(self, post: Post) -> bool:
         return self._posts.get(post.fd) is post
 
     def _arm(self, post: Post, mask: int, deadline: float) -> None:
-        self._poller.arm(post.fd, mask)
-        self._set_clock(post, deadline)
+        if mask != post.mask:
+            post.mask = mask
+            self._poller.arm(post.fd, mask)
+        if deadline < post.armed:
+            self._set_clock(post, deadline)
 
     def _set_clock(self, post: Post, deadline: float) -> None:
         if self._timers.arm(post, deadline) and self._roster.polling:
@@ -318,6 +334,7 @@ class Crew:
         """See :meth:`Line.watch`."""
         with self._lock:
             if post.held and self._knows(post):
+                post.mask = WATCHED
                 self._poller.watch(post.fd, mask)
 
     def _enqueue(self, post: Post, events: int = 0) -> None:
@@ -327,11 +344,16 @@ class Crew:
     # ---------------------------------------------------------------- workers
 
     def _work(self, me: Worker) -> None:
-        while (job := self._next(me)) is not None:
+        ident = self.runtime.threading.get_ident()
+        post: Post | None = None
+        wanted: tuple[int, float] | None = None
+        while (job := self._next(me, post, wanted)) is not None:
             post, what, events = job
+            wanted = None
             try:
                 if what == STEP:
-                    self._step(post, events)
+                    post.held = ident
+                    wanted = post.run(events)
                 elif isinstance(post, Line) and post.held:
                     if what == END:
                         post.pump.look(events)
@@ -340,18 +362,15 @@ class Crew:
             except BaseException as error:
                 self.runtime.report("Error in a worker", error)
 
-    def _step(self, post: Post, events: int) -> None:
-        post.held = self.runtime.threading.get_ident()
-        wanted = post.run(events)
-        if wanted is not None:
-            with self._lock:
-                post.held = 0
-                post.clocked = False
-                if post.kicked or post.closed:
-                    post.kicked = False
-                    self._enqueue(post)
-                else:
-                    self._arm(post, *wanted)
+    def _give_back(self, post: Post, mask: int, deadline: float) -> None:
+        """A step left it with nothing to do but to wait. Under the lock."""
+        post.clocked = False
+        if post.kicked or post.closed:
+            post.kicked = False
+            self._enqueue(post)
+        else:
+            post.held = 0
+            self._arm(post, mask, deadline)
 
     def _strike(self, post: Line) -> None:
         """Its timer ran out while a handler has it: too early, most often, for input moves the deadline (SRV-57)."""
@@ -362,29 +381,31 @@ class Crew:
             if post.held and post.clocked and not post.closed:
                 self._set_clock(post, deadline)
 
-    def _next(self, me: Worker) -> tuple[Post, int, int] | None:
-        """The next job for this worker; None: go home."""
-        roster = self._roster
-        through = me.step & 1
+    def _next(self, me: Worker, post: Post | None, wanted: tuple[int, float] | None) -> tuple[Post, int, int] | None:
+        """The next job for this worker, which is through with `post`, if that is anything; None: go home."""
+        roster, ready = self._roster, self._ready
         due = FOREVER
         while True:
             with self._lock:
-                if through:
-                    roster.ends(me)
-                    through = 0
                 if self._over:
                     self._leave(me)
                     return None
-                rests = roster.too_many or (not self._ready and roster.polling)
+                if post is not None:
+                    if wanted is not None:
+                        self._give_back(post, *wanted)
+                    post = None
+                    roster.ends(me)
+                rests = roster.rests(bool(ready))
                 if rests:
                     roster.active -= 1
                     self._resting.append(me)
-                elif self._ready:
-                    job = self._ready.popleft()
-                    roster.begins(me)
-                    if roster.too_few(bool(self._ready)):
+                elif ready:
+                    job = ready.popleft()
+                    me.step += 1
+                    if roster.too_few(bool(ready)):
                         self._call_up()
-                    self._ring()
+                    if self._asleep:
+                        self._ring()
                     return job
                 else:
                     roster.polling = True
@@ -413,7 +434,9 @@ class Crew:
                     continue
                 if not post.held:
                     self._enqueue(post, events)
-                elif events != self.runtime.readable:  # that was armed before it was taken, and is told again after
+                elif post.mask != WATCHED:
+                    self._hush(post)  # until it is given back
+                elif not events & self.runtime.readable:  # else it was found before it was watched
                     self._ready.append((post, END, events))
             for post in self._timers.due(self.runtime.now()):
                 if not post.held and not post.closed:
@@ -483,7 +506,7 @@ class Crew:
                 post.closed = True
                 if self._knows(post):
                     del self._posts[post.fd]
-                    self._poller.forget(post.fd)
+                    self._hush(post)
         for post in self._entrances:
             post.door.close()
 

@@ -60,26 +60,21 @@ class Roster:
         self._ticks = 0
         self._quiet = 0
 
-    def begins(self, worker: Any) -> None:
-        """`worker` starts a step."""
-        worker.step += 1
-
     def ends(self, worker: Any) -> None:
-        """`worker` is through with its step."""
+        """`worker` is through with its step. Whoever starts one counts it: ``step`` is odd in between."""
         self.done += 1
         worker.step += 1
         if worker.stuck:
             worker.stuck = False
             self.stuck -= 1
 
-    @property
-    def too_many(self) -> bool:
-        """Somebody who is through with a step should rest."""
-        return self.active - self.stuck > self.limit
+    def rests(self, waiting: bool) -> bool:
+        """Somebody who is through with a step should rest: too many work, or nothing waits and somebody polls."""
+        return self.active - self.stuck > self.limit or (self.polling and not waiting)
 
     def too_few(self, waiting: bool) -> bool:
         """Somebody else should come to work: there is work, or nobody polls, and room under the limit."""
-        return (waiting or not self.polling) and self.active - self.stuck < self.limit
+        return self.active - self.stuck < self.limit and (waiting or not self.polling)
 
     def look(self, workers: Any, waiting: bool, idle_cpu: bool) -> bool:
         """One look of the monitor.
