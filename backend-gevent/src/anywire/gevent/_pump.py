@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from anywire.core.facade import WatchedPump
+from gevent import getcurrent
 
 from ._native import native
 
@@ -67,10 +68,12 @@ class HubLoop:
 class Pump(WatchedPump):
     """See ``anywire.core.facade.blocking.BlockingPump`` for the contract."""
 
-    __slots__ = ()
+    __slots__ = ("_hub",)
 
     def __init__(self, sock: Any, feed: Feed) -> None:
-        super().__init__(sock, feed, HubLoop(), native)
+        loop = HubLoop()
+        self._hub = loop.hub
+        super().__init__(sock, feed, loop, native)
 
     def wait(self, due: float) -> None:
         """Park until something happened, or until `due`; with `due` in the past take in what is there."""
@@ -79,10 +82,10 @@ class Pump(WatchedPump):
             gevent.sleep(0)
             return
         self._prepare(due)
-        me = gevent.getcurrent()
+        me = getcurrent()
         self._waiting.append(me)
         try:
-            self._loop.hub.switch()
+            self._hub.switch()
         except BaseException:
             if me in self._waiting:
                 self._waiting.remove(me)
@@ -90,6 +93,9 @@ class Pump(WatchedPump):
 
     def _wake(self) -> None:
         waiting = self._waiting
+        if len(waiting) == 1:
+            waiting.pop().switch()
+            return
         for _ in range(len(waiting)):
             if not waiting:  # who was woken killed the next one
                 break

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from anywire.core import FOREVER
 from anywire.core.facade import CLOSE_TIMEOUT, SocketPump
 
-from ._sleep import Sleeper, borrow, generation, give_back
+from ._sleep import GENERATION, Sleeper, borrow, give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ __all__ = ["Pump"]
 
 OVER = select.POLLHUP | select.POLLERR | select.POLLNVAL
 READABLE = select.POLLIN | OVER
+WRITABLE = select.POLLOUT
 
 
 def _guarded(inner: Callable[[Any], Any]) -> Callable[[Pump], Any]:
@@ -58,7 +59,7 @@ class Pump(SocketPump):
         self.lock = threading.RLock()
         self.post: Any = None
         self._sleepers: list[Sleeper] = []
-        self._generation = generation()
+        self._generation = GENERATION[0]
 
     # ---------------------------------------------------------------- waiting
 
@@ -93,7 +94,7 @@ class Pump(SocketPump):
     def interest(self) -> int:
         """What to poll for."""
         mask = select.POLLIN if not self.ended and self.feed.want_read else 0
-        return mask | select.POLLOUT if self._queue else mask
+        return mask | WRITABLE if self._queue else mask
 
     def take_in(self, events: int) -> None:
         """Read and send what `events` says can be, and tell observers of an end."""
@@ -106,7 +107,7 @@ class Pump(SocketPump):
                     self._receive()
                 elif events & OVER:
                     self._lose(None)  # both directions are shut, and polling says so for ever
-            if events & select.POLLOUT and not self.closed:
+            if events & WRITABLE and not self.closed:
                 flushed = self._transmit()
             told = self.ended or self.closed
         if told:
@@ -127,13 +128,13 @@ class Pump(SocketPump):
     def watch(self) -> None:
         """Notice the peer's end while nobody waits, and that it takes more: the crew's poller does, of a server's."""
         if self.post is not None:
-            self.post.watch(select.POLLOUT if self._queue else 0)
+            self.post.watch(WRITABLE if self._queue else 0)
 
     def look(self, events: int) -> None:
         """The peer takes more, or hung up, while a handler is busy elsewhere."""
-        if events & select.POLLOUT:
-            self.take_in(select.POLLOUT)
-        if events & ~select.POLLOUT:
+        if events & WRITABLE:
+            self.take_in(WRITABLE)
+        if events & ~WRITABLE:
             with self.lock:
                 ended = self._overhear()
             if ended:
@@ -149,11 +150,12 @@ class Pump(SocketPump):
 
     def flush(self) -> None:
         """One send for everything that is queued; what the kernel does not take goes out while the handler is busy."""
-        if not self._is_foreign():
-            with self.lock:
-                super().flush()
-            if self._queue:
-                self.watch()
+        if self._generation != GENERATION[0] and self._is_foreign():
+            return
+        with self.lock:
+            super().flush()
+        if self._queue:
+            self.watch()
 
     def close(self) -> None:
         """Let what is queued go out, for seconds at most, then close."""
@@ -182,9 +184,9 @@ class Pump(SocketPump):
 
     def _is_foreign(self) -> bool:
         """The parent's, and we are a forked child: let go of it without a word to the peer."""
-        if self._generation == generation():
+        if self._generation == GENERATION[0]:
             return False
-        self._generation = generation()
+        self._generation = GENERATION[0]
         self.lock = threading.RLock()  # who held it does not exist here
         self._sleepers.clear()
         self.post = None

@@ -20,7 +20,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-__all__ = ["Sleeper", "borrow", "forked", "generation"]
+__all__ = ["GENERATION", "Sleeper", "borrow", "forked", "give_back"]
 
 KEPT = 16
 """Sleepers kept for later. Each has two descriptors, and a burst of busy threads is not to cost them for ever."""
@@ -87,7 +87,9 @@ class Sleeper:
 
 
 _free: list[Sleeper] = []
-_generation = [0]
+GENERATION = [0]
+"""Its one item is another one in a forked child."""
+
 forked: weakref.WeakSet[Any] = weakref.WeakSet()
 """Objects whose ``forked()`` is called in a child."""
 
@@ -108,13 +110,8 @@ def give_back(sleeper: Sleeper) -> None:
         sleeper.close()
 
 
-def generation() -> int:
-    """Another one in a forked child."""
-    return _generation[0]
-
-
 def _begin_anew() -> None:
-    _generation[0] += 1
+    GENERATION[0] += 1
     for sleeper in _free:
         sleeper.lock = threading.Lock()  # who held it does not exist here
         sleeper.close()

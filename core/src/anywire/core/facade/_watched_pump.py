@@ -119,7 +119,11 @@ class WatchedPump(SocketPump):
         """Somebody is about to park until `due`: read on if that is wanted, and see that they are woken."""
         if self._watching != READABLE:  # nearly always there is nothing else to watch for, and nothing to resume
             self._watch()
-        self._arm(min(due, self.feed.next_deadline(self._loop.now())))
+        deadline = self.feed.next_deadline(self._loop.now())
+        if due < deadline:
+            deadline = due
+        if deadline < self._due:
+            self._arm(deadline)
 
     @property
     def _awaited(self) -> bool:

@@ -395,14 +395,15 @@ class Crew:
                         self._give_back(post, *wanted)
                     post = None
                     roster.ends(me)
-                rests = roster.rests(bool(ready))
+                surplus = roster.surplus
+                rests = surplus > 0 or (roster.polling and not ready)
                 if rests:
                     roster.active -= 1
                     self._resting.append(me)
                 elif ready:
                     job = ready.popleft()
                     me.step += 1
-                    if roster.too_few(bool(ready)):
+                    if surplus < 0 and roster.too_few(bool(ready)):
                         self._call_up()
                     if self._asleep:
                         self._ring()
@@ -428,16 +429,18 @@ class Crew:
         found = self._poller.poll(due)
         with self._lock:
             self._roster.polling = False
+            posts, ready = self._posts, self._ready
             for fd, events in found:
-                post = self._posts.get(fd)
+                post = posts.get(fd)
                 if post is None:
                     continue
                 if not post.held:
-                    self._enqueue(post, events)
+                    post.held = -1
+                    ready.append((post, STEP, events))
                 elif post.mask != WATCHED:
                     self._hush(post)  # until it is given back
                 elif not events & self.runtime.readable:  # else it was found before it was watched
-                    self._ready.append((post, END, events))
+                    ready.append((post, END, events))
             for post in self._timers.due(self.runtime.now()):
                 if not post.held and not post.closed:
                     self._enqueue(post)

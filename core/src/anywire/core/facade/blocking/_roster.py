@@ -68,13 +68,14 @@ class Roster:
             worker.stuck = False
             self.stuck -= 1
 
-    def rests(self, waiting: bool) -> bool:
-        """Somebody who is through with a step should rest: too many work, or nothing waits and somebody polls."""
-        return self.active - self.stuck > self.limit or (self.polling and not waiting)
+    @property
+    def surplus(self) -> int:
+        """How many of those at work should rest; below zero, how many more might come."""
+        return self.active - self.stuck - self.limit
 
     def too_few(self, waiting: bool) -> bool:
         """Somebody else should come to work: there is work, or nobody polls, and room under the limit."""
-        return self.active - self.stuck < self.limit and (waiting or not self.polling)
+        return self.surplus < 0 and (waiting or not self.polling)
 
     def look(self, workers: Any, waiting: bool, idle_cpu: bool) -> bool:
         """One look of the monitor.
