@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import select
+import socket
+import sys
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -622,6 +624,44 @@ def test_others_are_served_while_one_whose_next_request_is_here_is_held(
         assert sum(fd == each for found in polls for each, _ in found) <= 1
         go.set()
         assert [one.message()[1] for _ in range(2)] == [b"/hold", b"/"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told")
+@pytest.mark.parametrize("given", [False, True])
+def test_nobody_gets_in_between_the_last_accept_and_the_end_of_the_listener(
+    given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ASK-47: there another thread may run, for long. A socket that was handed in is not ours alone: others accept."""
+    runtime = http.create_server()._runtime()
+    accept = runtime.accept
+    states: list[int] = []
+
+    def last_look(listener: Any) -> Any:
+        sock = accept(listener)
+        if sock is None and door.closed:
+            late.setblocking(False)
+            late.connect_ex(address)  # on loopback it is over when the call returns
+            states.append(late.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO))
+        return sock
+
+    listener = socket.create_server(("127.0.0.1", 0)) if given else None
+    server = http.create_server(hello)
+    with socket.socket() as late, socket.socket() as early:
+        server.listen(0, "127.0.0.1") if listener is None else server.listen(sock=listener)
+        address: Any = server.address()
+        crew: Any = server.crew
+        door = crew._entrances[0].door
+        monkeypatch.setattr(runtime, "accept", last_look)
+        with crew.door_lock:
+            early.connect(address)  # nobody lets it in before the end
+            closing = Job(server.close, 5)
+            until(lambda: server.draining)
+        early.sendall(GET)
+        assert early.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        early.close()
+        closing.join()
+    established, syn_sent = 1, 2
+    assert states == [established if given else syn_sent]
 
 
 def write_forever(res: Response) -> None:

@@ -34,9 +34,9 @@ MAX_LINES = 600
 # time, `logging` imports time and threading. What the allowed modules have of I/O and clock is in CORE_MAY_NOT_CALL.
 CORE_MAY_IMPORT = frozenset(
     """
-    __future__ abc base64 binascii bisect codecs collections collections.abc contextlib contextvars copy dataclasses
-    datetime difflib enum errno functools hashlib heapq inspect ipaddress itertools math operator re string struct sys
-    types typing unicodedata urllib.parse warnings weakref
+    __future__ abc array base64 binascii bisect codecs collections collections.abc contextlib contextvars copy
+    dataclasses datetime difflib enum errno functools hashlib heapq inspect ipaddress itertools math operator re string
+    struct sys types typing unicodedata urllib.parse warnings weakref
     """.split()
 )
 CORE_MAY_NOT_CALL = re.compile(

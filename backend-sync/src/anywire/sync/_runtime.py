@@ -77,7 +77,7 @@ class Runtime(blocking.ThreadedConnector):
     def listen(self, server: Any, options: Any) -> Listening:
         """Accept and serve with a crew of threads."""
         sockets = listening_sockets(socket, os, options)
-        crew = blocking.Crew(self, server, sockets, server.max_workers)
+        crew = blocking.Crew(self, server, sockets, server.max_workers, (options.fd, options.sock) != (None, None))
         forked.add(crew)
         made = Listening(os, options, sockets, [crew])
         made.finish = crew.finish  # type: ignore[method-assign]

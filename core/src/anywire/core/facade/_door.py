@@ -7,7 +7,7 @@ a subclass does.
 whoever is in it, though to them they are connected, and their request may have been sent. So
 :meth:`Door.close` first lets them all in. They find a server that drains. What is left is a
 client whose handshake is completed between the last ``accept()`` and ``close()``, two system calls
-that follow one another.
+that follow one another; where threads get in between, :meth:`Door.deafen` keeps clients away.
 
 **Without descriptors** the socket stays readable, and who looked again at once would do nothing
 else. So it is left alone for :data:`PAUSE` seconds, or until a connection has ended.
@@ -85,6 +85,9 @@ class Door:
     def later(self, due: float) -> None:
         """Call ``retry(due)`` at `due`; unless it is called otherwise then."""
 
+    def deafen(self) -> None:
+        """Have nobody join those who wait to be let in, from now on."""
+
     # ---------------------------------------------------------------- the door
 
     def knock(self, *_: Any) -> None:
@@ -151,6 +154,7 @@ class Door:
         self.closed = True
         self.watch(False)
         waiting: list[Any] = []
+        self.deafen()
         try:
             while len(waiting) < LAST_ACCEPTS and (sock := self._runtime.accept(self.sock)) is not None:
                 waiting.append(sock)

@@ -80,6 +80,9 @@ class Crewed(Protocol):
     def accept(self, listener: Any) -> Any:
         """See ``SocketConnector``."""
 
+    def deafen(self, sock: Any, deaf: bool = True) -> None:
+        """Have the kernel drop whatever asks to be connected to `sock`, or no more of that; where it can."""
+
     def report(self, message: str, error: BaseException) -> None:
         """See ``Runtime``."""
 
@@ -127,9 +130,9 @@ class Entrance(Post):
 
     __slots__ = ("door",)
 
-    def __init__(self, crew: Crew, sock: Any) -> None:
+    def __init__(self, crew: Crew, sock: Any, shared: bool) -> None:
         super().__init__(crew, sock.fileno())
-        self.door = _Door(self, sock)
+        self.door = _Door(self, sock, shared)
 
     def run(self, events: int) -> tuple[int, float] | None:
         """Accept."""
@@ -149,12 +152,13 @@ class Entrance(Post):
 class _Door(Door):
     """One thread at a time lets in, by whichever door, so that none is let in beyond the limit; any may find room."""
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_lock", "_shared")
 
-    def __init__(self, post: Entrance, sock: Any) -> None:
+    def __init__(self, post: Entrance, sock: Any, shared: bool) -> None:
         crew = post.crew
         super().__init__(crew.runtime, crew.server, sock, partial(_admit, crew))
         self._lock = crew.door_lock
+        self._shared = shared
 
     def knock(self, *_: Any) -> None:
         with self._lock:
@@ -163,6 +167,15 @@ class _Door(Door):
     def close(self) -> None:
         with self._lock:
             super().close()
+
+    def deafen(self) -> None:
+        if not self._shared:
+            self._runtime.deafen(self.sock)
+
+    def _welcome(self, sock: Any) -> None:
+        if self.closed:  # it may have taken after its listener
+            self._runtime.deafen(sock, False)
+        super()._welcome(sock)
 
 
 def _admit(crew: Crew, sock: Any) -> None:
@@ -239,9 +252,12 @@ class Crew:
         server: whose connections these are.
         sockets: listening ones; they are closed by :meth:`close`.
         max_workers: most threads besides the monitor.
+        shared: other processes may accept from these sockets, too.
     """
 
-    def __init__(self, runtime: Crewed, server: CrewServer, sockets: list[Any], max_workers: int) -> None:
+    def __init__(
+        self, runtime: Crewed, server: CrewServer, sockets: list[Any], max_workers: int, shared: bool = False
+    ) -> None:
         self.runtime = runtime
         self.server = server
         self._lock = runtime.threading.Lock()
@@ -258,7 +274,7 @@ class Crew:
         self._bell.acquire()
         self._asleep = False
         self._over = False
-        self._entrances = [Entrance(self, sock) for sock in sockets]
+        self._entrances = [Entrance(self, sock, shared) for sock in sockets]
         for entrance in self._entrances:
             self.add(entrance)
         with self._lock:

@@ -10,6 +10,10 @@ response may be ended by another thread once its handler has returned.
 
 from __future__ import annotations
 
+import struct
+import sys
+from array import array
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..._agent import Agent as Policy
@@ -29,6 +33,10 @@ __all__ = ["CrewServer", "GuardedAgent", "GuardedRequest", "ThreadedConnector"]
 LAST_MOMENT: Final = 0.05
 """Seconds that handlers have to return when the grace is over and their connections are gone. Who waits for something
 else is left to itself then, in its thread."""
+
+_ATTACH_FILTER: Final = 26
+_DETACH_FILTER: Final = 27
+_DROP: Final = struct.pack("@HBBI", 6, 0, 0, 0)  # one instruction: keep 0 bytes
 
 
 class GuardedAgent(Policy[Any, Any]):
@@ -170,6 +178,17 @@ class ThreadedConnector(SocketConnector):
             server.crew.admit(pump)
         elif (connection := server.admit(pump)) is not None:
             self.threading.Thread(target=server.serve, args=(connection,), daemon=True).start()
+
+    def deafen(self, sock: Any, deaf: bool = True) -> None:
+        """By a filter that lets nothing pass, which Linux has for TCP: who knocks then tries again, and is refused.
+
+        Elsewhere, and for Unix sockets, whose path is gone by then, this does nothing.
+        """
+        if sys.platform == "linux":
+            nothing = array("B", _DROP)
+            program = struct.pack("@HP", 1, nothing.buffer_info()[0]) if deaf else bytes(4)
+            with suppress(OSError):  # there was none
+                sock.setsockopt(self._socket.SOL_SOCKET, _ATTACH_FILTER if deaf else _DETACH_FILTER, program)
 
     def report(self, message: str, error: BaseException) -> None:
         """What ``threading.excepthook`` is told of a thread that dies."""
