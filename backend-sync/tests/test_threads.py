@@ -17,6 +17,7 @@ import pytest
 from sync_kit import GET, OK, Job, Wire, counts, descriptors, dial, peer, pool, port_of, serving, until, url_of
 
 from anywire.core import AnywireError
+from anywire.core._server import Connections
 from anywire.core._sessions import Sessions
 from anywire.sync import _sleep, http
 
@@ -136,6 +137,23 @@ def test_tls_sessions_are_shared() -> None:
     for job in [Job(work, number) for number in range(8)]:
         job.join()
     assert len(sessions) <= 3
+
+
+def test_connections_are_gone_through_while_they_change() -> None:
+    """ASK-10: ``list()`` of what is more than a plain dict takes many steps without a GIL."""
+    connections = Connections()
+
+    def work(number: int) -> None:
+        for each in range(3000):
+            made: Any = (number, each)
+            connections.add(made)
+            assert made in connections.copy()
+            if each % 50:  # they become many, so that going through them takes a while
+                connections.discard(made)
+
+    for job in [Job(work, number) for number in range(4)]:
+        job.join()
+    assert len(connections) == 4 * 60
 
 
 def test_descriptors_above_1024() -> None:

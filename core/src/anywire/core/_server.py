@@ -56,7 +56,10 @@ class Dropped(NamedTuple):
 
 
 class Connections(dict["ServerConnection", None]):
-    """A set in the order of accepting, so that what is done to all of them is done in the same order every time."""
+    """A set in the order of accepting, so that what is done to all of them is done in the same order every time.
+
+    Threads change it meanwhile: go through a ``copy()``, which is one step, as ``list()`` of it is only under a GIL.
+    """
 
     __slots__ = ()
 

@@ -184,7 +184,7 @@ class Server(_server.Server):
             self.emit("closing")
         except Exception as error:
             self._runtime().report("A listener raised while its server was closed", error)
-        for connection in list(self.connections):
+        for connection in self.connections.copy():
             response = connection.response
             try:
                 if response is not None:
@@ -196,7 +196,7 @@ class Server(_server.Server):
     def _hurry(self, grace: float) -> None:
         """Let idle connections go soon."""
         self.idle_grace = min(IDLE_GRACE, grace / 2)
-        for connection in list(self.connections):
+        for connection in self.connections.copy():
             connection.hurry()
 
     @contextmanager
@@ -217,18 +217,18 @@ class Server(_server.Server):
 
     def close_idle_connections(self) -> None:
         """Close connections that carry no request now (SRV-L4)."""
-        for connection in list(self.connections):
+        for connection in self.connections.copy():
             if not connection.exchanging and not connection.half_close_due:
                 self._destroy(connection)
 
     def close_all_connections(self) -> None:
         """Abort every connection (SRV-L4)."""
-        for connection in list(self.connections):
+        for connection in self.connections.copy():
             self._destroy(connection)
 
     def _end_all(self) -> None:
         """The grace is over. A handler that waits for something else would otherwise outlive its server."""
-        for connection in list(self.connections):
+        for connection in self.connections.copy():
             self._destroy(connection)
             if connection.served and connection.cancel is not None:
                 connection.cancel()

@@ -160,7 +160,7 @@ class CrewServer(Server):
     def _end_all(self) -> None:
         super()._end_all()
         self._gone(self._runtime().now() + LAST_MOMENT)
-        for connection in list(self.connections):  # no thread can be cancelled
+        for connection in self.connections.copy():  # no thread can be cancelled
             if self.crew is not None:
                 self.crew.leave(connection.pump.post)  # type: ignore[attr-defined]
             self.connections.discard(connection)
