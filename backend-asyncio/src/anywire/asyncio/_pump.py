@@ -12,11 +12,12 @@ Only if a handler has to wait for something is the task woken, to wait for it.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from asyncio import _enter_task, _leave_task
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anywire.core import FOREVER
 from anywire.core.facade import READABLE, WRITABLE, WatchedPump
@@ -71,6 +72,7 @@ class Pump(WatchedPump):
     __slots__ = ("_context", "_parked", "_said", "_step", "_task")
 
     fairness = FAIRNESS
+    select: ClassVar[Any] = select if hasattr(select, "poll") else None
 
     def __init__(self, sock: socket.socket, feed: Feed, loop: Callbacks) -> None:
         self._parked: asyncio.Future[None] | None = None  # who waits in until()
@@ -106,7 +108,10 @@ class Pump(WatchedPump):
 
     @property
     def _awaited(self) -> bool:
-        return self._parked is not None or any(not each.done() for each in self._waiting)
+        for each in self._waiting:
+            if not each.done():
+                return True
+        return self._parked is not None
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""

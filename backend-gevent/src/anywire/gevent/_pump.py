@@ -12,13 +12,13 @@ the hub to look again, for by then it may wait for something else.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
 from anywire.core.facade import WatchedPump
 from gevent import getcurrent
 
-from ._native import native
+from ._native import native, native_select
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,8 @@ class Pump(WatchedPump):
     """See ``anywire.core.facade.blocking.BlockingPump`` for the contract."""
 
     __slots__ = ("_hub",)
+
+    select: ClassVar[Any] = native_select
 
     def __init__(self, sock: Any, feed: Feed) -> None:
         loop = HubLoop()

@@ -52,6 +52,7 @@ class Pump(SocketPump):
     __slots__ = ("_generation", "_sleepers", "fd", "lock", "post")
 
     socket: ClassVar[Any] = socket
+    select: ClassVar[Any] = select
 
     def __init__(self, sock: Any, feed: Feed) -> None:
         super().__init__(sock, feed)
@@ -67,8 +68,7 @@ class Pump(SocketPump):
         """Sleep until something happened, or until `due`; with `due` in the past take in what is there."""
         feed = self.feed
         if due <= 0.0 or self._is_foreign():
-            self.take_in(select.POLLIN if feed.want_read and not self.ended else 0)
-            return
+            return self.take_in(select.POLLIN if feed.want_read and not self.ended else 0)
         sleeper = borrow()
         events = mask = 0
         with self.lock:

@@ -42,6 +42,7 @@ class SocketPump:
         "_broken",
         "_closing",
         "_half_closed",
+        "_poll",
         "_queue",
         "blocked",
         "closed",
@@ -52,6 +53,7 @@ class SocketPump:
     )
 
     socket: ClassVar[Any]  # the socket module
+    select: ClassVar[Any] = None  # the select module, where it has poll()
 
     feed: Feed
 
@@ -65,6 +67,7 @@ class SocketPump:
         self._broken: OSError | None = None
         self._closing = False
         self._half_closed = False
+        self._poll: Any = None
         self._queue: deque[Any] | None = None
 
     # ---------------------------------------------------------------- what a subclass adds
@@ -105,9 +108,18 @@ class SocketPump:
         for _ in range(RESCUE // READ):
             if self.closed or self.ended or self._broken is not None:
                 return False
-            if not self._receive():
+            if self._silent() or not self._receive():
                 return True
         return False
+
+    def _silent(self) -> bool:
+        """Surely there is nothing to be read. A poll says so for a third of what a read costs that finds nothing."""
+        if self.select is None:
+            return False
+        if self._poll is None:
+            self._poll = self.select.poll()
+            self._poll.register(self.sock.fileno(), self.select.POLLIN)
+        return not self._poll.poll(0)
 
     def _overhear(self) -> bool:
         """Somebody else parses, and the peer hung up: if nothing is to be read before that, feed the end.
