@@ -380,6 +380,9 @@ class Server(_server.Server):
             event = ""
         if event and self.listener_count(event):
             socket = self.socket_for(connection)
+            if event == "upgrade" and flags & EXPECT_CONTINUE:
+                response.write_continue_nowait()  # who is asked for both owes 100 before 101 (RFC 9110 section 7.8)
+                connection.pump.flush()
             connection.response = None
             head = connection.switch()
             request._flags |= UPGRADED
