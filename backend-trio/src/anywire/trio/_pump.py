@@ -98,7 +98,8 @@ class Pump(SocketPump):
 
     def _is_between_exchanges(self) -> bool:
         """A server's. Whatever else waits here waits in a call of the user's, which has to be a checkpoint."""
-        return self._nursery is not None and getattr(self.feed, "message", self) is None
+        feed: Any = getattr(self.feed, "feed", self.feed)  # what is behind TLS
+        return self._nursery is not None and getattr(feed, "message", feed) is None
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
