@@ -3,6 +3,11 @@
 Input is read where the loop says that there is some, so there is neither transport nor
 stream between the socket and the core. Waiting is a bare future, woken by whatever happens.
 
+**One callback for all that is ready.** The loop does not watch our sockets but an epoll object that does: who is
+ready is one call of the system, and costs a loop in Python less than a handle, a context and a turn for each. uvloop
+would not even tell of a peer that resets: libuv stops watching what has an error. Where several are ready, what is
+answered is sent behind all of them: to wake a peer for each answer costs the system more than to send it.
+
 **Steps.** A server connection has one long-lived task. To wake it for each request costs as
 much as reading and answering do, so while it waits for input the step it would take next
 is taken in the callback that brought the input, in its name (see :meth:`Pump.until`).
@@ -15,11 +20,12 @@ import asyncio
 import select
 import socket
 from asyncio import _enter_task, _leave_task
+from collections import deque
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from anywire.core import FOREVER
+from anywire.core import FOREVER, HIGH_WATER_MARK
 from anywire.core.facade import READABLE, WRITABLE, WatchedPump
 from anywire.core.facade.awaiting import FAIRNESS
 
@@ -34,13 +40,16 @@ __all__ = ["Callbacks", "Pump"]
 class Callbacks:
     """An event loop as one that calls back: see ``anywire.core.facade.awaiting.Loop`` for what each method promises."""
 
-    __slots__ = ("at", "future", "loop", "now")
+    __slots__ = ("_calls", "_epoll", "at", "future", "held", "loop", "now")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.now = loop.time
         self.at = loop.call_at
         self.future = loop.create_future
+        self.held: list[Pump] | None = None  # who has something to send, while several are served in a row
+        self._epoll: Any = None  # while something is watched
+        self._calls: dict[int, Callable[[int], object]] = {}
 
     def soon(self, call: Callable[[], object]) -> None:
         """Call it in the next turn, if there will be one."""
@@ -52,7 +61,10 @@ class Callbacks:
         timer.cancel()
 
     def watch(self, sock: socket.socket, events: int, call: Callable[[int], object]) -> None:
-        """Watch a socket."""
+        """Watch a socket, in the way that the system has."""
+        (self._watch_closely if hasattr(select, "epoll") else self._watch_each)(sock.fileno(), events, call)
+
+    def _watch_each(self, fd: int, events: int, call: Callable[[int], object]) -> None:
         loop = self.loop
         if loop.is_closed():
             return
@@ -61,9 +73,48 @@ class Callbacks:
             (WRITABLE, loop.add_writer, loop.remove_writer),
         ):
             if events & event:
-                add(sock, call, event)
+                add(fd, call, event)
             else:
-                remove(sock)
+                remove(fd)
+
+    def _watch_closely(self, fd: int, events: int, call: Callable[[int], object]) -> None:
+        """By an epoll object of ours, which the loop watches."""
+        calls = self._calls
+        if events:
+            if self._epoll is None:
+                if self.loop.is_closed():
+                    return
+                self._epoll = select.epoll()
+                self.loop.add_reader(self._epoll.fileno(), self._look)
+            (self._epoll.modify if fd in calls else self._epoll.register)(fd, _ASKED[events])
+            calls[fd] = call
+        elif calls.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+            if not calls:
+                if not self.loop.is_closed():
+                    self.loop.remove_reader(self._epoll.fileno())
+                self._epoll.close()
+                self._epoll = None
+
+    def _look(self) -> None:
+        calls = self._calls
+        ready = self._epoll.poll(0)
+        held = self.held = [] if len(ready) > 1 else None
+        try:
+            for fd, said in ready:
+                call = calls.get(fd)
+                if call is not None:
+                    call(_TOLD.get(said, READABLE | WRITABLE))
+        finally:
+            self.held = None
+            for pump in held or ():
+                pump.let_out()
+
+
+_ASKED: Final = {READABLE: 1, WRITABLE: 4, READABLE | WRITABLE: 5}
+"""What to watch for, in epoll's numbers."""
+_TOLD: Final = {1: READABLE, 4: WRITABLE}
+"""What epoll says; all else, such as errors, is found out by reading and writing."""
 
 
 class Pump(WatchedPump):
@@ -119,6 +170,54 @@ class Pump(WatchedPump):
             self._wake()
         else:
             self._arm(self.feed.next_deadline(self._loop.now()))
+
+    # ---------------------------------------------------------------- sending
+
+    def flush(self) -> None:
+        """One send for everything that is queued, in a moment if others are being served in the same turn."""
+        held = self._loop.held
+        if held is None or self.closed or self._half_closed or self._broken is not None:
+            super().flush()
+        elif data := self.feed.data_to_send():
+            if not self._queue:
+                self._queue = deque()
+                held.append(self)
+            self._queue.append(data)
+            self.unsent += len(data)
+            self.blocked = self.unsent > HIGH_WATER_MARK
+
+    def let_out(self) -> None:
+        """Send what was held back."""
+        queue = self._queue
+        if not queue or self._watching & WRITABLE:
+            return
+        if len(queue) > 1:
+            self._queue = deque((b"".join(queue),))
+        if self._transmit():
+            self._loop.soon(self._flushed)
+        if self._queue:
+            self._watch()
+
+    def _flushed(self) -> None:
+        try:
+            self.feed.flushed()
+        finally:
+            self._wake()
+
+    def half_close(self) -> None:
+        """FIN after what is queued."""
+        self.let_out()
+        super().half_close()
+
+    def close(self) -> None:
+        """Let what is queued go out, then close; a peer that does not read delays it by seconds only."""
+        self.let_out()
+        super().close()
+
+    def abort(self) -> None:
+        """Gone, now; but not what would be out already if nobody else had been served."""
+        self.let_out()
+        super().abort()
 
     # ---------------------------------------------------------------- steps
 
