@@ -147,28 +147,24 @@ class Pump(WatchedPump):
         waiting.append(waiter)
         return waiter  # type: ignore[no-any-return]
 
-    def _wake(self) -> None:
+    def _wake(self) -> bool:
+        """Wake who waits; False if nobody does."""
+        woken = False
         parked, self._parked = self._parked, None
         if parked is not None and not parked.done():
             parked.set_result(None)
+            woken = True
         if self._waiting:
             for waiter in self._waiting:
                 if not waiter.done():
                     waiter.set_result(None)
+                    woken = True
             self._waiting.clear()
-
-    @property
-    def _awaited(self) -> bool:
-        for each in self._waiting:
-            if not each.done():
-                return True
-        return self._parked is not None
+        return woken
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
-        if self._awaited:
-            self._wake()
-        else:
+        if not self._wake():
             self._arm(self.feed.next_deadline(self._loop.now()))
 
     # ---------------------------------------------------------------- sending
@@ -222,17 +218,18 @@ class Pump(WatchedPump):
     # ---------------------------------------------------------------- steps
 
     def _read(self) -> None:
-        step = self._step
-        if step is None:
-            super()._read()
-        elif self._hungry() and self._receive() and not self.closed:
-            if self.ended:
-                self._watch()
-                self._tell()
-                return
-            self._take(step)
+        if not self._hungry() or not self._receive() or self.closed:
+            return
+        if self.ended:
+            self._watch()
+        elif self._step is not None:
+            self._take(self._step)
             if self._waiting:
                 self._wake()
+            return
+        # Who waits is woken first: what is noticed is told to listeners, and they may raise.
+        if not self._wake() or self.ended:
+            self.feed.notice()
 
     async def until(self, step: Callable[[], Any]) -> Any:
         """Wait until `step`, taken whenever something happened, says anything but None; returns that.

@@ -66,7 +66,7 @@ class WatchedPump(SocketPump):
         if self.ended:
             self._watch()
         try:
-            if self.ended or not self._awaited:
+            if self.ended or not self._waiting:
                 self.feed.notice()
         finally:
             self._wake()
@@ -125,12 +125,7 @@ class WatchedPump(SocketPump):
         if deadline < self._due:
             self._arm(deadline)
 
-    @property
-    def _awaited(self) -> bool:
-        """Somebody is parked here."""
-        return bool(self._waiting)
-
-    def _wake(self) -> None:
+    def _wake(self) -> Any:
         """Let all who are parked here look again. Called by the loop only."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -138,7 +133,7 @@ class WatchedPump(SocketPump):
 
     def kick(self) -> None:
         """Wake whoever waits, and look at the deadlines again."""
-        if self._awaited:
+        if self._waiting:
             self._loop.soon(self._wake)
         else:
             self._arm(self.feed.next_deadline(self._loop.now()))
