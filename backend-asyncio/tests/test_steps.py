@@ -156,3 +156,71 @@ async def test_input_for_another_reader_wakes_it_while_the_server_waits() -> Non
             await wire.send(b"cd")
             assert (await wire.message())[1] == b"abcd"
     await asyncio.gather(*tasks)
+
+
+# ---------------------------------------------------------------- several in one turn
+
+
+class Sends:
+    """A socket that notes what its pump sends, with those of others."""
+
+    def __init__(self, sock: Any, log: list[tuple[Any, bytes]]) -> None:
+        self.sock = sock
+        self.log = log
+
+    def send(self, data: bytes) -> int:
+        self.log.append((self.sock, bytes(data)))
+        return self.sock.send(data)  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+
+@pytest.mark.parametrize("ends_with", ["end", "destroy", "half a response"])
+async def test_what_is_answered_in_one_turn_is_sent_behind_all_of_it(ends_with: str) -> None:
+    log: list[Any] = []
+
+    async def handler(req: http.IncomingMessage, res: http.ServerResponse) -> None:
+        log.append("handler")
+        res.write_nowait("a")
+        if ends_with != "half a response":
+            res.end_nowait("b")
+        if ends_with != "end":
+            req.socket.destroy()
+
+    async with http.create_server(handler) as server:
+        await server.listen(0, "127.0.0.1")
+        async with dial(port_of(server)) as one, dial(port_of(server)) as two:
+            await until(lambda: sum(bool(each.pump._step) for each in server.connections) == 2)  # type: ignore[attr-defined]
+            for connection in server.connections:
+                pump: Any = connection.pump
+                pump.sock = Sends(pump.sock, log)
+            for wire in one, two:
+                wire.writer.write(GET)
+            for wire in one, two:
+                if ends_with == "end":
+                    assert (await wire.message())[1] == b"ab"
+                else:
+                    assert b"\r\n\r\n1\r\na\r\n" in await wire.gone()
+    if ends_with == "end":  # both were ready when the server looked, so both are served before anything is sent
+        assert [each for each in log if each == "handler"] == log[:2]
+        assert len(log) == 4  # and each answer is one send, though it was written in two
+
+
+async def test_a_reader_that_stalls_blocks_who_writes_in_such_a_turn_too() -> None:
+    said: list[bool] = []
+
+    async def handler(req: http.IncomingMessage, res: http.ServerResponse) -> None:
+        while res.write_nowait(bytes(10_000)):
+            said.append(True)
+        await res.end()
+
+    async with http.create_server(handler) as server:
+        await server.listen(0, "127.0.0.1")
+        async with dial(port_of(server)) as one, dial(port_of(server)) as two:
+            await until(lambda: sum(bool(each.pump._step) for each in server.connections) == 2)  # type: ignore[attr-defined]
+            for wire in one, two:
+                wire.writer.write(GET)
+            for wire in one, two:
+                assert len((await wire.message())[1]) > 10_000
+    assert said

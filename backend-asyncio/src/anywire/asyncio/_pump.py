@@ -196,7 +196,8 @@ class Pump(WatchedPump):
 
     def _flushed(self) -> None:
         try:
-            self.feed.flushed()
+            if not self.closed:
+                self.feed.flushed()
         finally:
             self._wake()
 
