@@ -173,13 +173,19 @@ def traffic_does_not_restart_the_idle_clock(patch: Patch) -> None:
 
 @breaks("SRV-53")
 def keep_alive_timeout_is_that_of_the_beginning(patch: Patch) -> None:
-    original = ServerConnection._limit
+    def at_first(original: Any) -> Any:
+        def asked(self: Any, *args: Any) -> Any:
+            server = self.server
+            now, server.keep_alive_timeout = server.keep_alive_timeout, server.options.keep_alive_timeout
+            try:
+                return original(self, *args)
+            finally:
+                server.keep_alive_timeout = now
 
-    def limit(self: Any) -> float:
-        at_first: float = self.server.options.keep_alive_timeout
-        return at_first if self._phase == "keep-alive" else original(self)
+        return asked
 
-    patch.setattr(ServerConnection, "_limit", limit)
+    for name in ("_limit", "next_deadline"):
+        patch.setattr(ServerConnection, name, at_first(getattr(ServerConnection, name)))
 
 
 @breaks("SRV-88")
