@@ -67,7 +67,7 @@ def queue(n: int) -> None:
 
 
 def took(run: Callable[[int], None], n: int) -> float:
-    """Without the collector, as `timeit` has it: it goes through all that lives, more and more often, whoever made it."""
+    """Without the collector, as `timeit` has it: it goes through all that lives, whoever made it."""
     gc.collect()
     gc.disable()
     began = perf_counter()
