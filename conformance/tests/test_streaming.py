@@ -57,12 +57,12 @@ def test_what_passes_a_stalled_peer_is_never_all_there(name: str) -> None:
     """ASK-27: what objects take at their most, where no allocator has a say.
 
     Of 16 MiB no more than twice the mark above what it is of 2 MiB (where chance may have kept them apart), and never
-    more than a few reads of 64 KiB.
+    more than a few reads of 64 KiB, with the place they are read into.
     """
     most: dict[str, list[int]] = json.loads(child(str(CHILD), name, "16", "traced"))
     assert set(most) == {"upload", "download", "respond", "receive"}
     assert max(long - short for short, long in most.values()) <= 2 * 64, most
-    assert max(long for _, long in most.values()) <= 5 * 64, most
+    assert max(long for _, long in most.values()) <= 6 * 64, most
 
 
 @every_backend

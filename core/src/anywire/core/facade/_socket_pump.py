@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["CLOSE_TIMEOUT", "RESCUE", "SocketPump"]
 
 READ: Final = 65536
-"""Bytes of one read."""
+"""Most bytes of one read."""
+
+SMALL: Final = 16384
+"""Bytes of a read while nothing larger comes."""
 
 RESCUE: Final = 262144
 """Bytes read from a socket whose sending side failed; more than that nobody says in an error page."""
@@ -44,6 +47,7 @@ class SocketPump:
         "_half_closed",
         "_poll",
         "_queue",
+        "_room",
         "blocked",
         "closed",
         "ended",
@@ -69,6 +73,7 @@ class SocketPump:
         self._half_closed = False
         self._poll: Any = None
         self._queue: deque[Any] | None = None
+        self._room: memoryview | None = None  # while large pieces come
 
     # ---------------------------------------------------------------- what a subclass adds
 
@@ -86,13 +91,18 @@ class SocketPump:
 
     def _receive(self) -> bool:
         """Read once. False if there was nothing."""
+        # What recv() makes is as large as what was asked for, and cut to size: of large ones an allocator soon keeps as
+        # much again as all that waits for a reader. So they are read into one place, and only what came is copied.
+        room = self._room
         try:
-            data = self.sock.recv(READ)
+            data = self.sock.recv(SMALL) if room is None else bytes(room[: self.sock.recv_into(room)])
         except BlockingIOError:
             return False
         except OSError as error:
             self._lose(error)
             return True
+        if (len(data) < SMALL) is (room is not None):
+            self._room = memoryview(bytearray(READ)) if room is None else None
         if data:
             self.feed.receive_data(data)
         elif self._broken is None:
