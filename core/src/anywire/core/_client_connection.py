@@ -27,7 +27,7 @@ from ._incoming import IS_RESPONSE, IncomingMessage
 from ._leniency import NOTHING
 from ._parser import Parser
 from ._pump import FOREVER
-from ._state import BODY, CYCLE, DONE, FINISH, HALF, HEAD, IDLE, JOINT, MESSAGE, SWITCHED
+from ._state import BODY, CYCLE, DONE, FINISH, HALF, HEAD, IDLE, MESSAGE, SWITCHED, joint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,12 +144,7 @@ class ClientConnection(Connection):
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, exactly once."""
-        out = self._out
-        if not out:
-            return b""
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        self._active = True
+        data = super().data_to_send()
         self.bytes_sent += len(data)
         return data
 
@@ -249,7 +244,7 @@ class ClientConnection(Connection):
         parser = self._parser
         if self._lost or self.eof or parser._pos != len(parser._buf):
             return False
-        if JOINT.get((self.receiving, self.sending, self.keep_alive)) != CYCLE:
+        if joint(self.receiving, self.sending, self.keep_alive) != CYCLE:
             return False
         self.receiving = self.sending = HALF[DONE][CYCLE]
         return True

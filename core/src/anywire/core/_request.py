@@ -40,7 +40,7 @@ from ._request_parts import date_line, obey, pools, set_fields
 from ._serializer import render_request, render_simple_request
 from ._settings import SETTINGS
 from ._socket_options import probe, set_no_delay, when_connected
-from ._state import BODY, DONE, HALF, HEAD, IDLE, JOINT, MESSAGE
+from ._state import BODY, DONE, HALF, HEAD, IDLE, MESSAGE, joint
 from ._timings import Opening, Timings, timings_of
 
 if TYPE_CHECKING:
@@ -400,7 +400,7 @@ class ClientRequest(Asked):
         connection = self._connection
         if connection is None or connection.receiving != DONE or self._over or self._error is not None:
             return
-        what = JOINT.get((DONE, connection.sending, connection.keep_alive and self.should_keep_alive))
+        what = joint(DONE, connection.sending, connection.keep_alive and self.should_keep_alive)
         if what is None and self.should_keep_alive and connection.keep_alive and not connection.lost:
             return
         if what is not None and connection.pump.blocked:

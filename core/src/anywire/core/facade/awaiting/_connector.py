@@ -1,7 +1,7 @@
 """SocketConnector: how runtimes that wait for bare sockets resolve and accept; written once.
 
-For runtimes such as trio, or a loop of yours on ``selectors``, whose pumps are
-:class:`~anywire.core.facade.SocketPump`; asyncio brings transports of its own.
+For runtimes such as asyncio, trio, or a loop of yours on ``selectors``, whose pumps are
+:class:`~anywire.core.facade.SocketPump`.
 The modules are handed in, so the calls are the backend's (see :mod:`anywire.core.facade._sockets`).
 """
 
